@@ -1,0 +1,239 @@
+#include "shared/crypto/encryptor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include <gmp.h>
+
+#include "shared/core/error.h"
+#include "shared/core/random.h"
+#include "shared/crypto/encryptor_impl.h"
+#include "shared/crypto/public_key_impl.h"
+
+namespace blindsum::crypto {
+namespace {
+
+// The budget of a table; small test keys would fill it with entries that no one needs.
+constexpr std::size_t kTableBytes = std::size_t{64} << 20;
+constexpr std::size_t kTestingTableBytes = std::size_t{1} << 19;
+constexpr std::size_t kSmallestSecureBits = 2048;
+
+bool is_below(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) {
+  return std::lexicographical_compare(a.rbegin(), a.rend(), b.rbegin(), b.rend());
+}
+
+// shared_table returns the table of (key, exponent_bits), made by the first who asks while the
+// others wait.
+std::shared_ptr<const FixedBaseTable> shared_table(const PublicKey& key, std::size_t exponent_bits,
+                                                   ThreadPool& pool) {
+  static std::mutex mutex;
+  static std::map<std::pair<Digest, std::size_t>, std::weak_ptr<const FixedBaseTable>> tables;
+  const std::lock_guard lock(mutex);
+  std::erase_if(tables, [](const auto& entry) { return entry.second.expired(); });
+  auto& slot = tables[{key.id(), exponent_bits}];
+  if (auto table = slot.lock()) return table;
+  const std::size_t budget =
+      key.modulus_bits() >= kSmallestSecureBits ? kTableBytes : kTestingTableBytes;
+  auto table = std::make_shared<const FixedBaseTable>(FixedBaseTable{
+      key, key.impl().context->make_fixed_base(fixed_base(key), exponent_bits, budget, pool)});
+  slot = table;
+  return table;
+}
+
+}  // namespace
+
+std::string_view to_string(Randomizer randomizer) {
+  switch (randomizer) {
+    case Randomizer::kFull:
+      return "full";
+    case Randomizer::kHalf:
+      return "half";
+    case Randomizer::kShort:
+      return "short";
+  }
+  return "?";
+}
+
+Randomizer randomizer_from_string(std::string_view name) {
+  for (const Randomizer randomizer : {Randomizer::kFull, Randomizer::kHalf, Randomizer::kShort}) {
+    if (to_string(randomizer) == name) return randomizer;
+  }
+  throw ConfigError("unknown randomizer '" + std::string(name) + "': full, half or short");
+}
+
+std::string_view assumption_of(Randomizer randomizer) {
+  switch (randomizer) {
+    case Randomizer::kFull:
+      return "decisional composite residuosity";
+    case Randomizer::kHalf:
+      return "decisional composite residuosity, with half-length exponents of a hashed base "
+             "(Damgard, Jurik, Nielsen 2010)";
+    case Randomizer::kShort:
+      return "decisional composite residuosity and short-exponent discrete logarithms in "
+             "safe-prime groups";
+  }
+  return "?";
+}
+
+std::size_t random_bits(Randomizer randomizer, std::size_t modulus_bits) {
+  if (randomizer == Randomizer::kFull) return modulus_bits;
+  const std::size_t half = modulus_bits / 2;
+  if (randomizer == Randomizer::kHalf) return half;
+  if (modulus_bits >= 4096) return 352;
+  if (modulus_bits >= 3072) return 320;
+  if (modulus_bits >= 2048) return 288;
+  return std::min<std::size_t>(half, 256);
+}
+
+void embed(const PublicKey& key, std::span<const std::uint64_t> m, std::span<std::uint64_t> out) {
+  const std::size_t limbs = key.plaintext_limbs();
+  for (std::size_t i = 0; i < m.size() / limbs; ++i) {
+    mpn_mul_n(&out[2 * i * limbs], &m[i * limbs], key.modulus_limbs().data(),
+              static_cast<mp_size_t>(limbs));
+    mpn_add_1(&out[2 * i * limbs], &out[2 * i * limbs], static_cast<mp_size_t>(2 * limbs), 1);
+  }
+}
+
+void check_plaintexts(const PublicKey& key, const PlaintextVector& plaintexts) {
+  if (plaintexts.size() > 0 && plaintexts.limbs_each() != key.plaintext_limbs()) {
+    throw CryptoError("plaintexts of " + std::to_string(plaintexts.limbs_each()) +
+                      " limbs, expected " + std::to_string(key.plaintext_limbs()));
+  }
+  for (std::size_t i = 0; i < plaintexts.size(); ++i) {
+    if (!is_below(plaintexts[i], key.modulus_limbs())) {
+      throw CryptoError("plaintext " + std::to_string(i) + " is not below the modulus");
+    }
+  }
+}
+
+void check_ciphertexts(const PublicKey& key, const CiphertextVector& ciphertexts) {
+  if (ciphertexts.size() > 0 && ciphertexts.limbs_each() != key.ciphertext_limbs()) {
+    throw CryptoError("ciphertexts of " + std::to_string(ciphertexts.limbs_each()) +
+                      " limbs, expected " + std::to_string(key.ciphertext_limbs()));
+  }
+}
+
+ObfuscatorSource::ObfuscatorSource(PublicKey key, Randomizer randomizer, ThreadPool& pool)
+    : key_(std::move(key)),
+      randomizer_(randomizer),
+      pool_(&pool),
+      random_bits_(random_bits(randomizer, key_.modulus_bits())) {
+  if (randomizer != Randomizer::kFull) table_ = shared_table(key_, random_bits_, pool);
+}
+
+std::size_t ObfuscatorSource::random_limbs() const { return (random_bits_ + 63) / 64; }
+
+kernels::SecretLimbs ObfuscatorSource::draw(std::size_t count) const {
+  const std::size_t limbs = random_limbs();
+  kernels::SecretLimbs r(count * limbs);
+  const std::uint64_t top_mask = ~std::uint64_t{0} >> (limbs * 64 - random_bits_);
+  const auto fill = [&](std::span<std::uint64_t> part) {
+    fill_random({reinterpret_cast<std::uint8_t*>(part.data()), part.size_bytes()});
+  };
+  fill(r);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto one = std::span(r).subspan(i * limbs, limbs);
+    one.back() &= top_mask;
+    if (randomizer_ != Randomizer::kFull) continue;
+    while (!is_below(one, key_.modulus_limbs()) ||
+           std::all_of(one.begin(), one.end(), [](std::uint64_t limb) { return limb == 0; })) {
+      fill(one);
+      one.back() &= top_mask;
+    }
+  }
+  return r;
+}
+
+void ObfuscatorSource::encrypt_range(std::span<const std::uint64_t> plaintexts,
+                                     std::span<const std::uint64_t> r,
+                                     std::span<std::uint64_t> out) const {
+  const std::size_t limbs = key_.plaintext_limbs();
+  const std::size_t count = plaintexts.size() / limbs;
+  if (table_ != nullptr) {
+    table_->key.impl().context->encrypt(*table_->base, plaintexts, r, count, out);
+    return;
+  }
+  const kernels::PublicContext& context = *key_.impl().context;
+  kernels::SecretLimbs bases(out.size());
+  kernels::SecretLimbs powers(out.size());
+  std::vector<std::uint64_t> exponents(count * limbs);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::copy_n(&r[i * limbs], limbs, &bases[2 * i * limbs]);
+    std::copy_n(key_.modulus_limbs().data(), limbs, &exponents[i * limbs]);
+  }
+  context.power(bases, exponents, limbs, count, powers);
+  embed(key_, plaintexts, out);
+  context.multiply(out, powers, count, out);
+}
+
+template <class Work>
+CiphertextVector ObfuscatorSource::over_ranges(std::size_t count, const Work& work) const {
+  CiphertextVector out(count, key_.ciphertext_limbs());
+  pool_->parallel_ranges(
+      count, kernels::active_kernel().batch_grain(), [&](std::size_t begin, std::size_t end) {
+        work(begin, end - begin,
+             out.limbs().subspan(begin * out.limbs_each(), (end - begin) * out.limbs_each()));
+      });
+  return out;
+}
+
+CiphertextVector ObfuscatorSource::encrypt_with(std::span<const std::uint64_t> plaintexts,
+                                                std::span<const std::uint64_t> r) const {
+  const std::size_t limbs = key_.plaintext_limbs();
+  return over_ranges(plaintexts.size() / limbs, [&](std::size_t begin, std::size_t count,
+                                                    std::span<std::uint64_t> out) {
+    encrypt_range(plaintexts.subspan(begin * limbs, count * limbs),
+                  r.subspan(begin * random_limbs(), count * random_limbs()), out);
+  });
+}
+
+CiphertextVector ObfuscatorSource::encrypt(std::span<const std::uint64_t> plaintexts) const {
+  const std::size_t limbs = key_.plaintext_limbs();
+  return over_ranges(plaintexts.size() / limbs, [&](std::size_t begin, std::size_t count,
+                                                    std::span<std::uint64_t> out) {
+    encrypt_range(plaintexts.subspan(begin * limbs, count * limbs), draw(count), out);
+  });
+}
+
+CiphertextVector ObfuscatorSource::rerandomize(const CiphertextVector& ciphertexts) const {
+  check_ciphertexts(key_, ciphertexts);
+  const std::vector<std::uint64_t> zeros(ciphertexts.size() * key_.plaintext_limbs());
+  CiphertextVector result = encrypt(zeros);
+  const std::size_t width = key_.ciphertext_limbs();
+  pool_->parallel_ranges(
+      result.size(), kernels::active_kernel().batch_grain(),
+      [&](std::size_t begin, std::size_t end) {
+        const auto out = result.limbs().subspan(begin * width, (end - begin) * width);
+        key_.impl().context->multiply(out, ciphertexts.limbs().subspan(begin * width, out.size()),
+                                      end - begin, out);
+      });
+  return result;
+}
+
+struct Encryptor::Impl {
+  ObfuscatorSource source;
+};
+
+Encryptor::Encryptor(PublicKey key, Randomizer randomizer, ThreadPool& pool)
+    : impl_(std::make_unique<Impl>(Impl{ObfuscatorSource(std::move(key), randomizer, pool)})) {}
+Encryptor::~Encryptor() = default;
+Encryptor::Encryptor(Encryptor&&) noexcept = default;
+Encryptor& Encryptor::operator=(Encryptor&&) noexcept = default;
+
+const PublicKey& Encryptor::key() const { return impl_->source.key(); }
+Randomizer Encryptor::randomizer() const { return impl_->source.randomizer(); }
+
+CiphertextVector Encryptor::encrypt(const PlaintextVector& plaintexts) const {
+  check_plaintexts(key(), plaintexts);
+  return impl_->source.encrypt(plaintexts.limbs());
+}
+
+CiphertextVector Encryptor::rerandomize(const CiphertextVector& ciphertexts) const {
+  return impl_->source.rerandomize(ciphertexts);
+}
+
+}  // namespace blindsum::crypto

@@ -1,0 +1,94 @@
+// Kernels: the modular arithmetic under Encryptor, Evaluator and Decryptor, behind one narrow
+// interface. Private to crypto.
+//
+// Numbers are 64-bit limbs, least significant first, contiguous, `count` numbers one after the
+// other. L = limbs of n (ceil(bits/64)); a number mod n² has 2L limbs. All inputs are valid and
+// reduced: the callers have seen to it. Contexts and tables are immutable and thread-safe; every
+// function may be called from several threads at once on disjoint outputs. Functions do not start
+// threads: callers split batches over their thread pool in multiples of Kernel::batch_grain().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "shared/core/thread_pool.h"
+
+namespace blindsum::crypto::kernels {
+
+using Limbs = std::span<std::uint64_t>;
+using ConstLimbs = std::span<const std::uint64_t>;
+
+// FixedBase holds the precomputed powers of one base mod n².
+class FixedBase {
+ public:
+  virtual ~FixedBase() = default;
+  [[nodiscard]] virtual std::size_t exponent_bits() const = 0;
+  [[nodiscard]] virtual std::size_t bytes() const = 0;
+};
+
+// Product is a running product of vectors of numbers mod n², element by element, in whatever form
+// the kernel likes.
+class Product {
+ public:
+  virtual ~Product() = default;
+  // multiply multiplies the elements [begin, begin + count) by `factors` (count × 2L limbs).
+  virtual void multiply(std::size_t begin, ConstLimbs factors, std::size_t count) = 0;
+  // read writes the elements [begin, begin + count) as integers (count × 2L limbs).
+  virtual void read(std::size_t begin, std::size_t count, Limbs out) const = 0;
+};
+
+// PublicContext computes mod n².
+class PublicContext {
+ public:
+  virtual ~PublicContext() = default;
+
+  // make_fixed_base precomputes powers of `base` (2L limbs) for exponents below 2^exponent_bits,
+  // within about `table_bytes` of memory.
+  [[nodiscard]] virtual std::unique_ptr<FixedBase> make_fixed_base(ConstLimbs base,
+                                                                   std::size_t exponent_bits,
+                                                                   std::size_t table_bytes,
+                                                                   ThreadPool& pool) const = 0;
+
+  // encrypt: out[i] = (1 + m_i·n) · base^{r_i} mod n². m: count × L limbs, m_i < n; r: count ×
+  // ceil(exponent_bits/64) limbs, r_i < 2^exponent_bits; out: count × 2L.
+  virtual void encrypt(const FixedBase& base, ConstLimbs m, ConstLimbs r, std::size_t count,
+                       Limbs out) const = 0;
+
+  // make_product returns the running product of `size` elements, all 1.
+  [[nodiscard]] virtual std::unique_ptr<Product> make_product(std::size_t size) const = 0;
+
+  // multiply: out[i] = a[i] · b[i] mod n². `out` may be `a`.
+  virtual void multiply(ConstLimbs a, ConstLimbs b, std::size_t count, Limbs out) const = 0;
+
+  // power: out[i] = a[i]^{e_i} mod n², e: count × exponent_limbs limbs, public exponents (time
+  // depends on them).
+  virtual void power(ConstLimbs a, ConstLimbs e, std::size_t exponent_limbs, std::size_t count,
+                     Limbs out) const = 0;
+};
+
+// Kernel makes contexts. One object per kernel, alive for the whole program.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual std::string_view description() const = 0;
+  [[nodiscard]] virtual bool runs_here() const = 0;  // what the CPU and the operating system offer
+  [[nodiscard]] virtual std::size_t batch_grain() const = 0;  // e.g. 8 lanes
+
+  [[nodiscard]] virtual std::unique_ptr<PublicContext> make_public(ConstLimbs n) const = 0;
+};
+
+// all_kernels lists the kernels of this build, best first; the last is "portable", which runs
+// everywhere.
+[[nodiscard]] std::span<const Kernel* const> all_kernels();
+
+// active_kernel is chosen once, at first use: the first that runs here, or the one that the
+// environment variable BLINDSUM_KERNEL names. Throws ConfigError for an unknown name or one that
+// this machine cannot run.
+[[nodiscard]] const Kernel& active_kernel();
+
+}  // namespace blindsum::crypto::kernels

@@ -1,0 +1,61 @@
+// Packing: many small integers in one plaintext, so that one ciphertext carries and adds them all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "shared/crypto/plaintext.h"
+
+namespace blindsum::crypto {
+
+// PackingLayout says where a value lies. A value v of value_bits = b bits, |v| <= 2^(b-1) - 1, is
+// stored as u = v + 2^(b-1), u in [1, 2^b - 1], in a slot of slot_bits = b + ceil(log2 max_addends)
+// + 2 bits; slots run from the low end of the plaintext upwards and the bits above the last slot
+// are zero (padding). Invariants, checked by make: max_addends * (2^b - 1) < 2^slot_bits and slots
+// * slot_bits <= plaintext_bits, so no sum of up to max_addends plaintexts carries from a slot into
+// the next or wraps mod n; max_addends * 2^(b-1) <= 2^63 - 1, so every sum fits int64.
+struct PackingLayout {
+  unsigned value_bits = 0;
+  unsigned slot_bits = 0;
+  std::uint32_t max_addends = 0;
+  std::size_t plaintext_bits = 0;  // bits that any plaintext may use: bits of n, less one
+  std::size_t slots = 0;           // per plaintext
+
+  // make throws ConfigError when the inequality cannot hold or not even one slot fits.
+  [[nodiscard]] static PackingLayout make(unsigned value_bits, std::uint32_t max_addends,
+                                          std::size_t plaintext_bits);
+  [[nodiscard]] std::size_t plaintexts_for(std::size_t values) const {
+    return (values + slots - 1) / slots;
+  }
+  friend bool operator==(const PackingLayout&, const PackingLayout&) = default;
+};
+
+// PackedEncoder packs vectors of a fixed length and unpacks sums of them. Immutable, thread-safe.
+class PackedEncoder {
+ public:
+  // `limbs_each` is the width of a plaintext: ceil(bits of n / 64).
+  PackedEncoder(PackingLayout layout, std::size_t values, std::size_t limbs_each);
+
+  [[nodiscard]] const PackingLayout& layout() const { return layout_; }
+  [[nodiscard]] std::size_t values() const { return values_; }
+  [[nodiscard]] std::size_t plaintexts() const { return layout_.plaintexts_for(values_); }
+
+  // pack throws CryptoError when the count differs from values() or |v| > 2^(b-1) - 1, naming the
+  // index. Unused slots of the last plaintext hold zero.
+  [[nodiscard]] PlaintextVector pack(std::span<const std::int64_t> values) const;
+
+  // unpack_sum returns Σ v of `addends` packed vectors from the sum of their plaintexts. Throws
+  // IntegrityError when padding or an unused slot is not zero, or a slot lies outside [addends,
+  // addends * (2^b - 1)]; CryptoError when addends is 0 or above max_addends.
+  [[nodiscard]] std::vector<std::int64_t> unpack_sum(const PlaintextVector& sum,
+                                                     std::uint32_t addends) const;
+
+ private:
+  PackingLayout layout_;
+  std::size_t values_;
+  std::size_t limbs_each_;
+};
+
+}  // namespace blindsum::crypto

@@ -1,0 +1,33 @@
+// Decryption by the Chinese remainder theorem mod p² and q² (Paillier 1999, section 7).
+#pragma once
+
+#include <memory>
+
+#include "shared/core/thread_pool.h"
+#include "shared/crypto/plaintext.h"
+#include "shared/crypto/secret/secret_key.h"
+#include "shared/crypto/update_cipher.h"
+
+namespace blindsum::crypto {
+
+// Decryptor decrypts under one secret key, which must outlive it, as must `pool`. Ciphertexts are
+// blinded first.
+class Decryptor {
+ public:
+  Decryptor(const SecretKey& key, ThreadPool& pool);
+  ~Decryptor();
+  Decryptor(Decryptor&&) noexcept;
+
+  [[nodiscard]] PlaintextVector decrypt(const CiphertextVector& ciphertexts) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// make_paillier_opener opens aggregates of `key`'s public key; both references must outlive the
+// result.
+[[nodiscard]] std::unique_ptr<UpdateOpener> make_paillier_opener(const SecretKey& key,
+                                                                 ThreadPool& pool);
+
+}  // namespace blindsum::crypto

@@ -1,0 +1,194 @@
+#include "shared/crypto/update_cipher.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include <gmp.h>
+
+#include "shared/core/error.h"
+#include "shared/crypto/kernels/kernel.h"
+#include "shared/crypto/public_key_impl.h"
+
+namespace blindsum::crypto {
+namespace {
+
+class PaillierSealer : public UpdateSealer {
+ public:
+  PaillierSealer(PublicKey key, Randomizer randomizer, ThreadPool& pool)
+      : encryptor_(std::move(key), randomizer, pool) {}
+
+  [[nodiscard]] Bytes seal(const PlaintextVector& plaintexts) override {
+    return encryptor_.key().serialize_ciphertexts(encryptor_.encrypt(plaintexts));
+  }
+  [[nodiscard]] std::size_t bytes_each() const override {
+    return encryptor_.key().ciphertext_bytes();
+  }
+
+ private:
+  Encryptor encryptor_;
+};
+
+class PaillierAccumulator : public UpdateAccumulator {
+ public:
+  PaillierAccumulator(PublicKey key, Randomizer randomizer, ThreadPool& pool)
+      : encryptor_(std::move(key), randomizer, pool), pool_(&pool) {}
+
+  void reset(std::size_t chunks) override {
+    product_ = encryptor_.key().impl().context->make_product(chunks);
+    chunks_ = chunks;
+    added_ = 0;
+  }
+
+  void add(ByteView payload) override {
+    if (product_ == nullptr) throw CryptoError("an update before the sum was begun");
+    const CiphertextVector ciphertexts = encryptor_.key().parse_ciphertexts(payload, chunks_);
+    const std::size_t width = ciphertexts.limbs_each();
+    over_chunks([&](std::size_t begin, std::size_t count) {
+      product_->multiply(begin, ciphertexts.limbs().subspan(begin * width, count * width), count);
+    });
+    ++added_;
+  }
+
+  [[nodiscard]] Bytes finish() override {
+    if (added_ == 0) throw CryptoError("the sum of no update");
+    const PublicKey& key = encryptor_.key();
+    CiphertextVector sum(chunks_, key.ciphertext_limbs());
+    over_chunks([&](std::size_t begin, std::size_t count) {
+      product_->read(begin, count,
+                     sum.limbs().subspan(begin * sum.limbs_each(), count * sum.limbs_each()));
+    });
+    return key.serialize_ciphertexts(encryptor_.rerandomize(sum));
+  }
+
+ private:
+  template <class Work>
+  void over_chunks(const Work& work) {
+    pool_->parallel_ranges(chunks_, kernels::active_kernel().batch_grain(),
+                           [&](std::size_t begin, std::size_t end) { work(begin, end - begin); });
+  }
+
+  Encryptor encryptor_;
+  ThreadPool* pool_;
+  std::unique_ptr<kernels::Product> product_;
+  std::size_t chunks_ = 0;
+  std::size_t added_ = 0;
+};
+
+Bytes bytes_of(const PlaintextVector& plaintexts) {
+  Bytes payload(plaintexts.limbs().size_bytes());
+  if (!payload.empty()) std::memcpy(payload.data(), plaintexts.limbs().data(), payload.size());
+  return payload;
+}
+
+PlaintextVector plaintexts_of(ByteView payload, std::size_t chunks, std::size_t limbs) {
+  if (payload.size() % (limbs * 8) != 0 || payload.size() / (limbs * 8) != chunks) {
+    throw CryptoError(std::to_string(payload.size()) + " bytes of plaintexts, expected " +
+                      std::to_string(chunks) + " of " + std::to_string(limbs * 8));
+  }
+  PlaintextVector plaintexts(chunks, limbs);
+  if (!payload.empty()) {
+    std::memcpy(plaintexts.limbs().data(), payload.data(), payload.size());
+  }
+  return plaintexts;
+}
+
+class PlainSealer : public UpdateSealer {
+ public:
+  explicit PlainSealer(std::size_t limbs) : limbs_(limbs) {}
+
+  [[nodiscard]] Bytes seal(const PlaintextVector& plaintexts) override {
+    if (plaintexts.size() > 0 && plaintexts.limbs_each() != limbs_) {
+      throw CryptoError("plaintexts of " + std::to_string(plaintexts.limbs_each()) +
+                        " limbs, expected " + std::to_string(limbs_));
+    }
+    return bytes_of(plaintexts);
+  }
+  [[nodiscard]] std::size_t bytes_each() const override { return limbs_ * 8; }
+
+ private:
+  std::size_t limbs_;
+};
+
+class PlainAccumulator : public UpdateAccumulator {
+ public:
+  explicit PlainAccumulator(std::size_t limbs) : limbs_(limbs) {}
+
+  void reset(std::size_t chunks) override {
+    sum_ = PlaintextVector(chunks, limbs_);
+    chunks_ = chunks;
+    added_ = 0;
+  }
+
+  void add(ByteView payload) override {
+    PlaintextVector sum = plaintexts_of(payload, chunks_, limbs_);
+    for (std::size_t i = 0; i < chunks_; ++i) {
+      const auto limbs = sum[i];
+      if (mpn_add_n(limbs.data(), limbs.data(), std::as_const(sum_)[i].data(),
+                    static_cast<mp_size_t>(limbs_)) != 0) {
+        throw CryptoError("plaintext " + std::to_string(i) + " overflows the sum");
+      }
+    }
+    sum_ = std::move(sum);
+    ++added_;
+  }
+
+  [[nodiscard]] Bytes finish() override {
+    if (added_ == 0) throw CryptoError("the sum of no update");
+    return bytes_of(sum_);
+  }
+
+ private:
+  std::size_t limbs_;
+  std::size_t chunks_ = 0;
+  std::size_t added_ = 0;
+  PlaintextVector sum_;
+};
+
+class PlainOpener : public UpdateOpener {
+ public:
+  explicit PlainOpener(std::size_t limbs) : limbs_(limbs) {}
+
+  [[nodiscard]] PlaintextVector open(ByteView payload, std::size_t chunks) override {
+    return plaintexts_of(payload, chunks, limbs_);
+  }
+
+ private:
+  std::size_t limbs_;
+};
+
+}  // namespace
+
+std::string_view to_string(CipherKind kind) {
+  return kind == CipherKind::kPaillier ? "paillier" : "none";
+}
+
+CipherKind cipher_from_string(std::string_view name) {
+  if (name == "paillier") return CipherKind::kPaillier;
+  if (name == "none") return CipherKind::kNone;
+  throw ConfigError("unknown cipher '" + std::string(name) + "': paillier or none");
+}
+
+std::unique_ptr<UpdateSealer> make_paillier_sealer(PublicKey key, Randomizer randomizer,
+                                                   ThreadPool& pool) {
+  return std::make_unique<PaillierSealer>(std::move(key), randomizer, pool);
+}
+
+std::unique_ptr<UpdateAccumulator> make_paillier_accumulator(PublicKey key, Randomizer randomizer,
+                                                             ThreadPool& pool) {
+  return std::make_unique<PaillierAccumulator>(std::move(key), randomizer, pool);
+}
+
+std::unique_ptr<UpdateSealer> make_plain_sealer(std::size_t plaintext_limbs) {
+  return std::make_unique<PlainSealer>(plaintext_limbs);
+}
+
+std::unique_ptr<UpdateAccumulator> make_plain_accumulator(std::size_t plaintext_limbs) {
+  return std::make_unique<PlainAccumulator>(plaintext_limbs);
+}
+
+std::unique_ptr<UpdateOpener> make_plain_opener(std::size_t plaintext_limbs) {
+  return std::make_unique<PlainOpener>(plaintext_limbs);
+}
+
+}  // namespace blindsum::crypto
