@@ -1,0 +1,166 @@
+#include "shared/model/network.h"
+
+#include <bit>
+#include <cmath>
+#include <string>
+
+#include "shared/core/error.h"
+#include "shared/core/seeded_random.h"
+#include "shared/model/network_impl.h"
+
+namespace blindsum::model {
+namespace {
+
+constexpr std::size_t kRowsPerBlock = 2048;   // of one task of evaluate
+constexpr std::size_t kRowsPerFloatSum = 64;  // added in float before they join the double sum
+
+void check_fits(const Shape& shape, const Parameters& parameters, const data::Dataset& data) {
+  if (parameters.size() != shape.parameters()) {
+    throw DecodeError(std::to_string(parameters.size()) + " parameters, expected " +
+                      std::to_string(shape.parameters()));
+  }
+  if (data.inputs != shape.inputs) {
+    throw Error("a network of " + std::to_string(shape.inputs) + " inputs was given rows of " +
+                std::to_string(data.inputs));
+  }
+}
+
+std::span<const float> row_of(const data::Dataset& data, std::size_t row) {
+  return std::span(data.features).subspan(row * data.inputs, data.inputs);
+}
+
+}  // namespace
+
+std::string_view to_string(Activation activation) {
+  switch (activation) {
+    case Activation::kRelu:
+      return "relu";
+    case Activation::kSigmoid:
+      return "sigmoid";
+    case Activation::kTanh:
+      return "tanh";
+  }
+  throw Error("no such activation");
+}
+
+Activation activation_from_string(std::string_view name) {
+  for (const auto activation : {Activation::kRelu, Activation::kSigmoid, Activation::kTanh}) {
+    if (name == to_string(activation)) return activation;
+  }
+  throw ConfigError("unknown activation '" + std::string(name) + "' (known: relu, sigmoid, tanh)");
+}
+
+std::vector<std::pair<std::size_t, std::size_t>> Shape::layers() const {
+  std::vector<std::pair<std::size_t, std::size_t>> result;
+  std::size_t in = inputs;
+  for (const std::size_t width : hidden) {
+    result.emplace_back(in, width);
+    in = width;
+  }
+  result.emplace_back(in, outputs);
+  return result;
+}
+
+std::size_t Shape::parameters() const {
+  std::size_t total = 0;
+  for (const auto& [in, out] : layers()) total += (in + 1) * out;
+  return total;
+}
+
+Parameters initial_parameters(const Shape& shape, std::uint64_t seed) {
+  SeededRandom random(seed, "initial parameters");
+  Parameters parameters;
+  parameters.reserve(shape.parameters());
+  for (const auto& [in, out] : shape.layers()) {
+    const double deviation = std::sqrt(2.0 / static_cast<double>(in));
+    for (std::size_t i = 0; i < in * out; ++i) {
+      parameters.push_back(static_cast<float>(deviation * random.normal()));
+    }
+    parameters.insert(parameters.end(), out, 0.0F);
+  }
+  return parameters;
+}
+
+Bytes parameters_to_bytes(const Parameters& parameters) {
+  Bytes bytes;
+  bytes.reserve(parameters.size() * sizeof(float));
+  for (const float value : parameters) append_le32(bytes, std::bit_cast<std::uint32_t>(value));
+  return bytes;
+}
+
+Parameters parameters_from_bytes(ByteView bytes, const Shape& shape) {
+  Parameters parameters(shape.parameters());
+  if (bytes.size() != parameters.size() * sizeof(float)) {
+    throw DecodeError("weights of " + std::to_string(bytes.size()) + " bytes, expected " +
+                      std::to_string(parameters.size() * sizeof(float)));
+  }
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    parameters[i] = std::bit_cast<float>(read_le32(bytes, i * sizeof(float)));
+    if (!std::isfinite(parameters[i])) throw DecodeError("a weight is not a finite number");
+  }
+  return parameters;
+}
+
+Digest model_digest(const Parameters& parameters) {
+  return sha256(parameters_to_bytes(parameters));
+}
+
+Gradient gradient_of(const Shape& shape, const Parameters& parameters, const data::Dataset& data,
+                     std::span<const std::uint32_t> rows, std::span<const double> class_weights) {
+  check_fits(shape, parameters, data);
+  if (class_weights.size() != shape.outputs) {
+    throw Error(std::to_string(class_weights.size()) + " class weights for " +
+                std::to_string(shape.outputs) + " classes");
+  }
+  const NetworkImpl<float> network(shape, parameters);
+  NetworkImpl<float>::Workspace work(network);
+  NetworkImpl<float>::Sum sum(network);
+  Gradient gradient{std::vector<double>(parameters.size(), 0.0)};
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::size_t label = data.labels[rows[i]];
+    (void)network.forward(row_of(data, rows[i]), work);
+    gradient.loss += network.add_gradient(label, class_weights[label], work, sum);
+    if ((i + 1) % kRowsPerFloatSum == 0 || i + 1 == rows.size()) {
+      sum.add_to(gradient.values);
+      sum.clear();
+    }
+  }
+  const double count = static_cast<double>(std::max<std::size_t>(1, rows.size()));
+  for (double& value : gradient.values) value /= count;
+  gradient.loss /= count;
+  return gradient;
+}
+
+Confusion evaluate(const Shape& shape, const Parameters& parameters, const data::Dataset& data,
+                   ThreadPool& pool) {
+  check_fits(shape, parameters, data);
+  if (shape.outputs != data::kClasses) {
+    throw Error("a confusion matrix needs " + std::to_string(data::kClasses) + " outputs");
+  }
+  const NetworkImpl<float> network(shape, parameters);
+  const std::size_t blocks = (data.rows + kRowsPerBlock - 1) / kRowsPerBlock;
+  std::vector<Confusion> counted(blocks);
+  pool.parallel_for(blocks, [&](std::size_t block) {
+    NetworkImpl<float>::Workspace work(network);
+    const std::size_t end = std::min(data.rows, (block + 1) * kRowsPerBlock);
+    for (std::size_t row = block * kRowsPerBlock; row < end; ++row) {
+      const std::span<const float> logits = network.forward(row_of(data, row), work);
+      std::size_t best = 0;
+      for (std::size_t c = 1; c < logits.size(); ++c) {
+        if (logits[c] > logits[best]) best = c;
+      }
+      counted[block].counts[data.labels[row]][best] += data.multiplicity[row];
+    }
+  });
+  Confusion total;
+  for (const Confusion& part : counted) {
+    for (std::size_t actual = 0; actual < data::kClasses; ++actual) {
+      for (std::size_t predicted = 0; predicted < data::kClasses; ++predicted) {
+        total.counts[actual][predicted] += part.counts[actual][predicted];
+      }
+    }
+  }
+  return total;
+}
+
+}  // namespace blindsum::model

@@ -1,0 +1,81 @@
+#include "shared/model/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "shared/core/error.h"
+#include "shared/model/portable_math.h"
+
+namespace blindsum::model {
+
+std::string_view to_string(OptimizerKind kind) {
+  switch (kind) {
+    case OptimizerKind::kSgd:
+      return "sgd";
+    case OptimizerKind::kMomentum:
+      return "momentum";
+    case OptimizerKind::kAdam:
+      return "adam";
+  }
+  throw Error("no such optimizer");
+}
+
+OptimizerKind optimizer_from_string(std::string_view name) {
+  for (const auto kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdam}) {
+    if (name == to_string(kind)) return kind;
+  }
+  throw ConfigError("unknown optimizer '" + std::string(name) + "' (known: sgd, momentum, adam)");
+}
+
+std::string_view to_string(Schedule schedule) {
+  return schedule == Schedule::kConstant ? "constant" : "cosine";
+}
+
+Schedule schedule_from_string(std::string_view name) {
+  if (name == "constant") return Schedule::kConstant;
+  if (name == "cosine") return Schedule::kCosine;
+  throw ConfigError("unknown schedule '" + std::string(name) + "' (known: constant, cosine)");
+}
+
+Optimizer::Optimizer(OptimizerSettings settings, std::size_t parameters, std::uint32_t rounds)
+    : settings_(settings),
+      rounds_(std::max(1U, rounds)),
+      first_(parameters, 0.0),
+      second_(settings.kind == OptimizerKind::kAdam ? parameters : 0, 0.0) {}
+
+double Optimizer::rate_at(std::uint32_t step) const {
+  if (settings_.schedule == Schedule::kConstant) return settings_.rate;
+  const double done = static_cast<double>(std::max(1U, step) - 1) / rounds_;
+  return settings_.rate * 0.5 * (1 + cos_pi(std::min(1.0, done)));
+}
+
+void Optimizer::step(Parameters& parameters, std::span<const double> gradient) {
+  if (parameters.size() != first_.size() || gradient.size() != first_.size()) {
+    throw Error("an optimizer of " + std::to_string(first_.size()) + " parameters was given " +
+                std::to_string(parameters.size()) + " parameters and a gradient of " +
+                std::to_string(gradient.size()));
+  }
+  ++steps_;
+  const double rate = rate_at(steps_);
+  const OptimizerSettings& s = settings_;
+  beta1_power_ *= s.beta1;
+  beta2_power_ *= s.beta2;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const double g = gradient[i];
+    double change = rate * g;
+    if (s.kind == OptimizerKind::kMomentum) {
+      first_[i] = s.momentum * first_[i] + g;
+      change = rate * first_[i];
+    } else if (s.kind == OptimizerKind::kAdam) {
+      first_[i] = s.beta1 * first_[i] + (1 - s.beta1) * g;
+      second_[i] = s.beta2 * second_[i] + (1 - s.beta2) * g * g;
+      const double mean = first_[i] / (1 - beta1_power_);
+      const double variance = second_[i] / (1 - beta2_power_);
+      change = rate * mean / (std::sqrt(variance) + s.epsilon);
+    }
+    parameters[i] = static_cast<float>(static_cast<double>(parameters[i]) - change);
+  }
+}
+
+}  // namespace blindsum::model

@@ -1,0 +1,73 @@
+#include "shared/model/training.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <unordered_set>
+
+#include "shared/core/error.h"
+#include "shared/core/seeded_random.h"
+
+namespace blindsum::model {
+
+std::string_view to_string(ClassWeights weights) {
+  switch (weights) {
+    case ClassWeights::kNone:
+      return "none";
+    case ClassWeights::kSqrt:
+      return "sqrt";
+    case ClassWeights::kBalanced:
+      return "balanced";
+  }
+  throw Error("no such class weights");
+}
+
+ClassWeights class_weights_from_string(std::string_view name) {
+  for (const auto weights : {ClassWeights::kNone, ClassWeights::kSqrt, ClassWeights::kBalanced}) {
+    if (name == to_string(weights)) return weights;
+  }
+  throw ConfigError("unknown class weights '" + std::string(name) +
+                    "' (known: none, sqrt, balanced)");
+}
+
+std::vector<double> class_weights_from(ClassWeights kind, const data::Statistics& statistics) {
+  std::vector<double> weights(data::kClasses, 0.0);
+  double rows = 0;
+  double weighted_rows = 0;
+  for (std::size_t c = 0; c < data::kClasses; ++c) {
+    const auto count = static_cast<double>(statistics.class_rows(c));
+    if (count <= 0) continue;
+    weights[c] = kind == ClassWeights::kNone   ? 1.0
+                 : kind == ClassWeights::kSqrt ? 1 / std::sqrt(count)
+                                               : 1 / count;
+    rows += count;
+    weighted_rows += count * weights[c];
+  }
+  if (rows == 0) throw DataError("class weights of no rows");
+  for (double& weight : weights) weight *= rows / weighted_rows;
+  return weights;
+}
+
+std::vector<std::uint32_t> batch_rows(std::size_t rows, std::size_t batch, std::uint64_t seed,
+                                      std::uint32_t party, std::uint32_t round) {
+  std::vector<std::uint32_t> chosen;
+  if (batch >= rows) {
+    chosen.resize(rows);
+    std::iota(chosen.begin(), chosen.end(), 0U);
+    return chosen;
+  }
+  // Floyd's sampling (Bentley and Floyd 1987): every subset is equally likely.
+  SeededRandom random(seed, "batch", {party, round});
+  std::unordered_set<std::uint32_t> seen;
+  for (std::size_t last = rows - batch; last < rows; ++last) {
+    const auto candidate = static_cast<std::uint32_t>(random.below(last + 1));
+    const bool is_new = seen.insert(candidate).second;
+    if (!is_new) seen.insert(static_cast<std::uint32_t>(last));
+    chosen.push_back(is_new ? candidate : static_cast<std::uint32_t>(last));
+  }
+  std::ranges::sort(chosen);
+  return chosen;
+}
+
+}  // namespace blindsum::model
