@@ -1,0 +1,44 @@
+// A role without sockets: a state machine that is told what happened and says what to send.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "shared/wire/messages.h"
+
+namespace blindsum::wire {
+
+// Clock of a session: monotonic, in milliseconds from any origin. Virtual time over MemoryLink.
+using TimeMs = std::int64_t;
+
+// MessageSink is where a session puts what it wants to say, and where it asks for the time.
+class MessageSink {
+ public:
+  virtual ~MessageSink() = default;
+
+  // send queues `body` for `to` and returns true, or returns false when `to` is not connected or
+  // its queue is full: then nothing was queued. Never blocks.
+  virtual bool send(const Peer& to, const Body& body) = 0;
+  [[nodiscard]] virtual TimeMs now() const = 0;
+};
+
+// Session is one role's part in one run. The driver calls start once, then handle and on_deadline
+// in any order, all from one thread, until finished.
+class Session {
+ public:
+  virtual ~Session() = default;
+  virtual void start(MessageSink& sink) = 0;
+
+  // handle takes one message of the authenticated peer `from`. A ProtocolError, DecodeError or
+  // CryptoError means that the message was bad and the session is as it was: the driver counts it,
+  // warns, and goes on. Other exceptions end the run.
+  virtual void handle(const Peer& from, const Body& body, MessageSink& sink) = 0;
+
+  // next_deadline is when on_deadline wants to be called, if ever.
+  [[nodiscard]] virtual std::optional<TimeMs> next_deadline() const = 0;
+  virtual void on_deadline(MessageSink& sink) = 0;
+
+  [[nodiscard]] virtual bool finished() const = 0;
+};
+
+}  // namespace blindsum::wire

@@ -1,0 +1,135 @@
+#include "tests/wire/messages.h"
+
+#include <set>
+
+namespace blindsum::wire::test {
+namespace {
+
+void fill(std::span<std::uint8_t> bytes, SeededRandom& random) {
+  for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.next_u64());
+}
+
+Bytes random_bytes(SeededRandom& random, std::size_t max) {
+  Bytes bytes(random.below(max + 1));
+  fill(bytes, random);
+  return bytes;
+}
+
+// Every length of integer on the wire turns up.
+std::uint32_t random_u32(SeededRandom& random) {
+  return static_cast<std::uint32_t>(random.next_u64()) >> random.below(32);
+}
+
+Digest random_digest(SeededRandom& random) {
+  Digest digest;
+  fill(digest, random);
+  return digest;
+}
+
+RoundKind random_kind(SeededRandom& random) { return static_cast<RoundKind>(random.below(2)); }
+
+std::string random_text(SeededRandom& random) {
+  static const std::vector<std::string> kCharacters{"a", "Z", " ", "é", "Ж", "€", "日", "𝄞", "~"};
+  std::string text;
+  for (std::uint64_t i = random.below(64); i > 0; --i) {
+    text += kCharacters[random.below(kCharacters.size())];
+  }
+  return text;
+}
+
+std::vector<std::uint32_t> random_contributors(SeededRandom& random) {
+  std::set<std::uint32_t> parties;
+  for (std::uint64_t i = random.below(50); i > 0; --i) {
+    parties.insert(static_cast<std::uint32_t>(random.below(100'000)));
+  }
+  return {parties.begin(), parties.end()};
+}
+
+}  // namespace
+
+Body random_body(std::size_t index, SeededRandom& random, std::size_t max_payload) {
+  const auto u32 = [&] { return random_u32(random); };
+  const auto digest = [&] { return random_digest(random); };
+  const auto kind = [&] { return random_kind(random); };
+  const auto payload = [&] { return random_bytes(random, max_payload); };
+  switch (index) {
+    case 0:
+      return Hello{digest(), digest()};
+    case 1:
+      return RoundStart{u32(), kind(), digest(), payload(), payload()};
+    case 2:
+      return RoundOpen{u32(), kind(), digest(), u32(), u32(), u32()};
+    case 3:
+      return EncryptedUpdate{u32(), kind(), digest(), digest(), digest(), payload()};
+    case 4:
+      return UpdateReply{u32(), static_cast<AcceptResult>(random.below(6))};
+    case 5:
+      return EncryptedAggregate{u32(), kind(), digest(), random_contributors(random), payload()};
+    case 6:
+      return Finish{u32(), digest()};
+    default:
+      return Abort{static_cast<Fault>(1 + random.below(9)), random_text(random)};
+  }
+}
+
+Message random_message(std::size_t index, SeededRandom& random, std::size_t max_payload) {
+  Message message;
+  fill(message.run, random);
+  message.body = random_body(index, random, max_payload);
+  return message;
+}
+
+RunId run_id(std::uint8_t fill_byte) {
+  RunId run;
+  run.fill(fill_byte);
+  return run;
+}
+
+EncryptedUpdate update_of(std::uint32_t round, std::size_t size) {
+  EncryptedUpdate update;
+  update.round = round;
+  update.kind = RoundKind::kGradient;
+  update.payload.assign(size, 0x5a);
+  return update;
+}
+
+namespace {
+
+// Every member by name: an oracle that shares nothing with the codec.
+bool equal(const Hello& a, const Hello& b) {
+  return a.key_id == b.key_id && a.codec_id == b.codec_id;
+}
+bool equal(const RoundStart& a, const RoundStart& b) {
+  return a.round == b.round && a.kind == b.kind && a.weights_hash == b.weights_hash &&
+         a.weights == b.weights && a.statistics == b.statistics;
+}
+bool equal(const RoundOpen& a, const RoundOpen& b) {
+  return a.round == b.round && a.kind == b.kind && a.weights_hash == b.weights_hash &&
+         a.participants == b.participants && a.chunks == b.chunks && a.deadline_ms == b.deadline_ms;
+}
+bool equal(const EncryptedUpdate& a, const EncryptedUpdate& b) {
+  return a.round == b.round && a.kind == b.kind && a.key_id == b.key_id &&
+         a.codec_id == b.codec_id && a.weights_hash == b.weights_hash && a.payload == b.payload;
+}
+bool equal(const UpdateReply& a, const UpdateReply& b) {
+  return a.round == b.round && a.result == b.result;
+}
+bool equal(const EncryptedAggregate& a, const EncryptedAggregate& b) {
+  return a.round == b.round && a.kind == b.kind && a.weights_hash == b.weights_hash &&
+         a.contributors == b.contributors && a.payload == b.payload;
+}
+bool equal(const Finish& a, const Finish& b) {
+  return a.rounds == b.rounds && a.model_digest == b.model_digest;
+}
+bool equal(const Abort& a, const Abort& b) { return a.fault == b.fault && a.reason == b.reason; }
+
+}  // namespace
+
+bool same(const Message& a, const Message& b) {
+  if (a.run != b.run || a.body.index() != b.body.index()) return false;
+  return std::visit(
+      [&](const auto& body) { return equal(body, std::get<std::decay_t<decltype(body)>>(b.body)); },
+      a.body);
+}
+
+}  // namespace blindsum::wire::test
