@@ -1,0 +1,149 @@
+#include "shared/report/records.h"
+
+#include <chrono>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "shared/core/error.h"
+#include "shared/core/file.h"
+
+namespace blindsum::report {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::string_view, 5> kClassNames{"normal", "dos", "probe", "r2l", "u2r"};
+constexpr std::size_t kMaxRecordsBytes = std::size_t{1} << 30;
+
+std::int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+Evaluation evaluation_from_json(const json& object) {
+  Evaluation evaluation;
+  object.at("accuracy").get_to(evaluation.accuracy);
+  object.at("macro_f1").get_to(evaluation.macro_f1);
+  object.at("cost").get_to(evaluation.cost);
+  for (std::size_t c = 0; c < kClassNames.size(); ++c) {
+    object.at("recall").at(std::string(kClassNames[c])).get_to(evaluation.recall[c]);
+  }
+  object.at("confusion").get_to(evaluation.confusion);
+  return evaluation;
+}
+
+// whole refuses what nlohmann's conversions would take silently: negative and fractional numbers.
+template <class Whole>
+Whole whole(const json& value, const char* key) {
+  if (!value.is_number_unsigned()) {
+    throw DecodeError(std::string("record: ") + key + ": a whole number is expected");
+  }
+  const auto number = value.get<std::uint64_t>();
+  if (number > std::numeric_limits<Whole>::max()) {
+    throw DecodeError(std::string("record: ") + key + ": too large");
+  }
+  return static_cast<Whole>(number);
+}
+
+}  // namespace
+
+json to_json(const Evaluation& evaluation) {
+  json recall = json::object();
+  for (std::size_t c = 0; c < kClassNames.size(); ++c) {
+    recall[std::string(kClassNames[c])] = evaluation.recall[c];
+  }
+  return {{"accuracy", evaluation.accuracy},
+          {"macro_f1", evaluation.macro_f1},
+          {"cost", evaluation.cost},
+          {"recall", recall},
+          {"confusion", evaluation.confusion}};
+}
+
+json to_json(const RoundRecord& record) {
+  json object = {{"round", record.round},
+                 {"role", record.role},
+                 {"phase_s", record.phase_s},
+                 {"bytes_in", record.bytes_in},
+                 {"bytes_out", record.bytes_out},
+                 {"contributors", record.contributors},
+                 {"clipped_values", record.clipped_values}};
+  if (record.evaluation) object["evaluation"] = to_json(*record.evaluation);
+  return object;
+}
+
+RoundRecord round_record_from_json(const json& object) {
+  try {
+    RoundRecord record;
+    record.round = whole<std::uint32_t>(object.at("round"), "round");
+    object.at("role").get_to(record.role);
+    object.at("phase_s").get_to(record.phase_s);
+    record.bytes_in = whole<std::uint64_t>(object.at("bytes_in"), "bytes_in");
+    record.bytes_out = whole<std::uint64_t>(object.at("bytes_out"), "bytes_out");
+    for (const json& party : object.at("contributors")) {
+      record.contributors.push_back(whole<std::uint32_t>(party, "contributors"));
+    }
+    record.clipped_values = whole<std::uint64_t>(object.at("clipped_values"), "clipped_values");
+    if (object.contains("evaluation")) {
+      record.evaluation = evaluation_from_json(object.at("evaluation"));
+    }
+    return record;
+  } catch (const json::exception& error) {
+    throw DecodeError(std::string("record: ") + error.what());
+  }
+}
+
+RecordWriter::RecordWriter(std::filesystem::path path) : path_(std::move(path)) {
+  if (path_.empty()) return;
+  file_.open(path_, std::ios::app);
+  if (!file_) throw Error(path_.string() + ": cannot be opened for writing");
+}
+
+void RecordWriter::add(const RoundRecord& record) {
+  if (!path_.empty()) write(to_json(record));
+}
+
+void RecordWriter::end(const json& last) {
+  if (!path_.empty()) write(last);
+}
+
+void RecordWriter::write(const json& object) {
+  // One write per line: a crash tears at most the last one.
+  const std::string line = object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  file_.write(line.data(), static_cast<std::streamsize>(line.size()));
+  file_.flush();
+  if (!file_) throw Error(path_.string() + ": cannot be written");
+}
+
+std::vector<json> read_records(const std::filesystem::path& path) {
+  const std::string text = read_text_file(path, kMaxRecordsBytes);
+  std::vector<json> records;
+  std::size_t begin = 0;
+  for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    json object = json::parse(line, nullptr, false);
+    if (!object.is_object()) {
+      throw DecodeError(path.string() + ":" + std::to_string(records.size() + 1) +
+                        ": not a JSON object");
+    }
+    records.push_back(std::move(object));
+    begin = end + 1;
+  }
+  return records;
+}
+
+Stopwatch::Stopwatch() : start_ns_(now_ns()) {}
+
+double Stopwatch::seconds() const { return static_cast<double>(now_ns() - start_ns_) * 1e-9; }
+
+double Stopwatch::restart() {
+  const std::int64_t now = now_ns();
+  const double elapsed = static_cast<double>(now - start_ns_) * 1e-9;
+  start_ns_ = now;
+  return elapsed;
+}
+
+}  // namespace blindsum::report

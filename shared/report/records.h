@@ -1,0 +1,82 @@
+// Machine-readable records of a run: one JSON object a line, one line a round and role.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace blindsum::report {
+
+// Evaluation is the model's quality on the full test set after a round.
+struct Evaluation {
+  double accuracy = 0, macro_f1 = 0, cost = 0;
+  std::array<double, 5> recall{};                           // normal, dos, probe, r2l, u2r
+  std::array<std::array<std::uint64_t, 5>, 5> confusion{};  // [actual][predicted]
+};
+
+// RoundRecord is what one role says of one round. It never holds plaintexts, weights, keys or
+// updates.
+struct RoundRecord {
+  std::uint32_t round = 0;
+  std::string role;  // "coordinator", "keyholder", "party-3"
+  std::map<std::string, double>
+      phase_s;  // wall seconds: train, encode, encrypt, aggregate, decrypt, evaluate, wait
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+  std::vector<std::uint32_t> contributors;  // coordinator and key-holder
+  std::uint64_t clipped_values = 0;         // party
+  std::optional<Evaluation> evaluation;     // key-holder
+};
+
+[[nodiscard]] nlohmann::json to_json(const RoundRecord& record);
+[[nodiscard]] nlohmann::json to_json(const Evaluation& evaluation);
+// round_record_from_json throws DecodeError for missing or mistyped fields.
+[[nodiscard]] RoundRecord round_record_from_json(const nlohmann::json& json);
+
+// RecordWriter appends records to a .jsonl file; every line is flushed when add returns. With an
+// empty path it keeps nothing. Throws Error when the file cannot be written.
+class RecordWriter {
+ public:
+  explicit RecordWriter(std::filesystem::path path);
+  void add(const RoundRecord& record);
+  // end writes the role's last line: its end state (fault name, totals).
+  void end(const nlohmann::json& last);
+
+ private:
+  void write(const nlohmann::json& json);
+  std::filesystem::path path_;
+  std::ofstream file_;
+};
+
+// read_records returns the complete lines of a .jsonl file as JSON objects; a torn last line (a
+// crash) is left out.
+[[nodiscard]] std::vector<nlohmann::json> read_records(const std::filesystem::path& path);
+
+// Stopwatch measures wall seconds since it was made or last restarted.
+class Stopwatch {
+ public:
+  Stopwatch();
+  [[nodiscard]] double seconds() const;
+  double restart();  // returns seconds()
+
+ private:
+  std::int64_t start_ns_;
+};
+
+// write_safetensors writes float32 tensors in the safetensors format (8-byte header length, JSON
+// header, data).
+struct Tensor {
+  std::string name;
+  std::vector<std::size_t> shape;
+  std::vector<float> values;
+};
+void write_safetensors(const std::filesystem::path& path, const std::vector<Tensor>& tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+}  // namespace blindsum::report

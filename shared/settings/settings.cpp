@@ -1,0 +1,296 @@
+#include "shared/settings/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <set>
+#include <type_traits>
+
+#include <nlohmann/json.hpp>
+
+#include "shared/core/error.h"
+#include "shared/settings/fields.h"
+
+namespace blindsum::settings {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+constexpr std::size_t kMaxNameLength = 64;
+constexpr std::size_t kMaxListLength = 8;
+
+// limit_text writes a limit of the table, without an exponent.
+std::string limit_text(double number) {
+  std::array<char, 32> text{};
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  return {text.data(), end.ptr};
+}
+
+std::string range_text(const Field& field) {
+  if (field.most == kNoLimit) return "of at least " + limit_text(field.least);
+  return "from " + limit_text(field.least) + " to " + limit_text(field.most);
+}
+
+[[noreturn]] void refuse(const Field& field, const json& value) {
+  const std::string text = value.is_string()
+                               ? "'" + value.get<std::string>() + "'"
+                               : value.dump(-1, ' ', false, json::error_handler_t::replace);
+  throw ConfigError(text + " is not allowed; use " + allowed_values(field));
+}
+
+bool is_name(const std::string& text) {
+  return !text.empty() && text.size() <= kMaxNameLength && text.front() != '.' &&
+         text.front() != '-' && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '_' || c == '-';
+         });
+}
+
+template <class Whole>
+bool is_whole(const Field& field, const json& value) {
+  if (!value.is_number_unsigned()) return false;
+  const auto number = value.get<std::uint64_t>();
+  return number <= std::numeric_limits<Whole>::max() &&
+         static_cast<double>(number) >= field.least && static_cast<double>(number) <= field.most;
+}
+
+bool is_allowed(const Field& field, const json& value) {
+  return std::visit(
+      [&](auto* place) {
+        using T = std::remove_pointer_t<decltype(place)>;
+        if constexpr (std::is_same_v<T, std::string>) {
+          if (!value.is_string()) return false;
+          const auto& text = value.get_ref<const std::string&>();
+          return field.words.empty()
+                     ? is_name(text)
+                     : std::find(field.words.begin(), field.words.end(), text) != field.words.end();
+        } else if constexpr (std::is_same_v<T, double>) {
+          if (!value.is_number()) return false;
+          const auto number = value.get<double>();
+          return std::isfinite(number) && number >= field.least && number <= field.most;
+        } else if constexpr (std::is_same_v<T, std::vector<std::uint32_t>>) {
+          return value.is_array() && !value.empty() && value.size() <= kMaxListLength &&
+                 std::all_of(value.begin(), value.end(), [&](const json& item) {
+                   return is_whole<std::uint32_t>(field, item);
+                 });
+        } else {
+          return is_whole<T>(field, value);
+        }
+      },
+      field.value);
+}
+
+// Key sizes are numbers of which only three are allowed; words says which.
+bool has_number_words(const Field& field) {
+  return std::holds_alternative<std::uint32_t*>(field.value) && !field.words.empty();
+}
+
+json::json_pointer pointer_to(std::string_view key) {
+  std::string pointer = "/" + std::string(key);
+  std::replace(pointer.begin(), pointer.end(), '.', '/');
+  return json::json_pointer(pointer);
+}
+
+// refuse_unknown throws for a key of `object` that is neither a field nor a section.
+void refuse_unknown(const json& object, const std::string& prefix,
+                    const std::set<std::string, std::less<>>& known) {
+  for (const auto& [name, value] : object.items()) {
+    const std::string key = prefix + name;
+    if (known.contains(key)) continue;
+    const auto section = known.lower_bound(key + ".");
+    if (section == known.end() || !section->starts_with(key + ".")) {
+      throw ConfigError("unknown key '" + key + "'");
+    }
+    if (!value.is_object()) throw ConfigError(key + ": an object is expected");
+    refuse_unknown(value, key + ".", known);
+  }
+}
+
+}  // namespace
+
+std::vector<Field> fields_of(Settings& s) {
+  return {
+      {"name", &s.name, {}, 0, 0, "name of the run and of its result folder"},
+      {"seed", &s.seed, {}, 0, kNoLimit, "of data, shards, weights and batches; never of keys"},
+      {"parties", &s.parties, {}, 3, 1000, "organisations that train together"},
+      {"rounds", &s.rounds, {}, 1, 100000, "gradient rounds"},
+      {"data.source",
+       &s.data.source,
+       {"auto", "kdd99", "synthetic"},
+       0,
+       0,
+       "auto: the KDD files where they are, else the synthetic set"},
+      {"data.encoding",
+       &s.data.encoding,
+       {"onehot122"},
+       0,
+       0,
+       "how a record becomes network inputs"},
+      {"data.partition.kind",
+       &s.data.partition.kind,
+       {"iid", "dirichlet", "by_attack"},
+       0,
+       0,
+       "how the training rows are cut into shards"},
+      {"data.partition.alpha",
+       &s.data.partition.alpha,
+       {},
+       0.001,
+       1000,
+       "dirichlet alone: concentration; small is skewed"},
+      {"model.hidden", &s.model.hidden, {}, 1, 4096, "widths of the hidden layers"},
+      {"model.activation",
+       &s.model.activation,
+       {"relu", "sigmoid", "tanh"},
+       0,
+       0,
+       "of the hidden layers"},
+      {"model.class_weights",
+       &s.model.class_weights,
+       {"none", "sqrt", "balanced"},
+       0,
+       0,
+       "weight of a class in the loss: 1, 1/√count or 1/count"},
+      {"algorithm", &s.algorithm, {"fedsgd"}, 0, 0, "one gradient per party and round"},
+      {"local.batch_rows", &s.local.batch_rows, {}, 1, 1000000, "rows per party and round"},
+      {"server.optimizer",
+       &s.server.optimizer,
+       {"sgd", "momentum", "adam"},
+       0,
+       0,
+       "the key-holder's step"},
+      {"server.rate", &s.server.rate, {}, 0.000001, 100, "learning rate"},
+      {"server.schedule",
+       &s.server.schedule,
+       {"constant", "cosine"},
+       0,
+       0,
+       "of the learning rate over the rounds"},
+      {"fixed_point.bits", &s.fixed_point.bits, {}, 2, 32, "bits of a gradient value"},
+      {"fixed_point.clip",
+       &s.fixed_point.clip,
+       {},
+       0.000001,
+       1000000,
+       "gradient values are clipped to ± this"},
+      {"fixed_point.rounding",
+       &s.fixed_point.rounding,
+       {"nearest", "stochastic"},
+       0,
+       0,
+       "stochastic is meant for fewer than 16 bits"},
+      {"cipher",
+       &s.cipher,
+       {"paillier", "none"},
+       0,
+       0,
+       "none: the same integers, NOT ENCRYPTED, for comparison"},
+      {"paillier.key_bits",
+       &s.paillier.key_bits,
+       {"2048", "3072", "4096"},
+       2048,
+       4096,
+       "2048: 112-bit security; 3072: 128-bit"},
+      {"paillier.randomizer",
+       &s.paillier.randomizer,
+       {"full", "half", "short"},
+       0,
+       0,
+       "how ciphertexts are randomised; each rests on an assumption of its own"},
+      {"runtime",
+       &s.runtime,
+       {"processes", "memory"},
+       0,
+       0,
+       "memory: every role in the launcher's process; same result"},
+      {"threads", &s.threads, {}, 0, 1024, "per role; 0: shared out over the processors"},
+      {"evaluate_every",
+       &s.evaluate_every,
+       {},
+       1,
+       100000,
+       "rounds between evaluations; the last is always evaluated"},
+      {"deadlines.round_s", &s.deadlines.round_s, {}, 0.1, 86400, "seconds that a round may take"},
+      {"deadlines.start_s",
+       &s.deadlines.start_s,
+       {},
+       0.1,
+       86400,
+       "seconds until every party is ready"},
+  };
+}
+
+std::string_view type_of(const Field& field) {
+  if (std::holds_alternative<std::string*>(field.value))
+    return field.words.empty() ? "text" : "word";
+  if (std::holds_alternative<double*>(field.value)) return "number";
+  if (std::holds_alternative<std::vector<std::uint32_t>*>(field.value)) return "list";
+  return "whole number";
+}
+
+std::string allowed_values(const Field& field) {
+  if (!field.words.empty()) {
+    std::string text;
+    for (std::size_t i = 0; i < field.words.size(); ++i) {
+      if (i > 0) text += i + 1 == field.words.size() ? " or " : ", ";
+      text += field.words[i];
+    }
+    return text;
+  }
+  const std::string_view type = type_of(field);
+  if (type == "text") {
+    return "1 to " + std::to_string(kMaxNameLength) + " letters, digits, '_', '-' or '.'";
+  }
+  if (type == "list") {
+    return "a list of 1 to " + std::to_string(kMaxListLength) + " whole numbers " +
+           range_text(field);
+  }
+  return "a " + std::string(type) + " " + range_text(field);
+}
+
+json get(const Field& field) {
+  return std::visit([](const auto* place) { return json(*place); }, field.value);
+}
+
+void set(const Field& field, const json& value) {
+  if (!is_allowed(field, value)) refuse(field, value);
+  if (has_number_words(field) &&
+      std::find(field.words.begin(), field.words.end(), value.dump()) == field.words.end()) {
+    refuse(field, value);
+  }
+  std::visit([&](auto* place) { value.get_to(*place); }, field.value);
+}
+
+std::uint32_t quorum_of(std::uint32_t parties) { return std::max(3U, (2 * parties + 2) / 3); }
+
+json to_json(const Settings& settings) {
+  Settings copy = settings;
+  json object = json::object();
+  for (const Field& field : fields_of(copy)) object[pointer_to(field.key)] = get(field);
+  return object;
+}
+
+Settings settings_from_json(const json& object) {
+  if (!object.is_object()) throw ConfigError("settings: an object is expected");
+  Settings settings;
+  const std::vector<Field> fields = fields_of(settings);
+  std::set<std::string, std::less<>> known;
+  for (const Field& field : fields) known.emplace(field.key);
+  refuse_unknown(object, "", known);
+  for (const Field& field : fields) {
+    const auto pointer = pointer_to(field.key);
+    if (!object.contains(pointer)) throw ConfigError(std::string(field.key) + ": is missing");
+    try {
+      set(field, object.at(pointer));
+    } catch (const ConfigError& error) {
+      throw ConfigError(std::string(field.key) + ": " + error.what());
+    }
+  }
+  return settings;
+}
+
+}  // namespace blindsum::settings

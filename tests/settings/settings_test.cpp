@@ -1,0 +1,283 @@
+#include "shared/settings/settings.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+#include <sys/stat.h>
+
+#include "shared/core/error.h"
+#include "shared/core/file.h"
+#include "shared/core/seeded_random.h"
+#include "shared/settings/fields.h"
+#include "shared/settings/role_file.h"
+#include "tests/support/temp_dir.h"
+
+namespace {
+
+using namespace blindsum;
+using namespace blindsum::settings;
+using nlohmann::json;
+
+// refusal returns what `call` throws as a ConfigError.
+template <class Call>
+std::string refusal(Call call) {
+  try {
+    call();
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "nothing was refused";
+}
+
+json any_allowed(const Field& field, SeededRandom& random) {
+  if (!field.words.empty()) {
+    const std::string word(field.words[random.below(field.words.size())]);
+    return type_of(field) == "whole number" ? json(std::stoull(word)) : json(word);
+  }
+  if (type_of(field) == "text") return "run-" + std::to_string(random.below(1000));
+  if (type_of(field) == "number") {
+    return field.least + random.uniform() * (field.most - field.least);
+  }
+  const double most = std::min(field.most, 1e18);
+  const auto whole = [&] {
+    return static_cast<std::uint64_t>(field.least) +
+           random.below(static_cast<std::uint64_t>(most - field.least) + 1);
+  };
+  if (type_of(field) == "whole number") return whole();
+  json list = json::array();
+  for (std::uint64_t i = 0; i <= random.below(4); ++i) list.push_back(whole());
+  return list;
+}
+
+Settings any_settings(SeededRandom& random) {
+  Settings settings;
+  for (const Field& field : fields_of(settings)) set(field, any_allowed(field, random));
+  return settings;
+}
+
+RoleFile example_role() {
+  RoleFile role;
+  for (std::size_t i = 0; i < role.run.size(); ++i) role.run[i] = static_cast<std::uint8_t>(i * 17);
+  role.self = wire::party_peer(3);
+  role.settings.name = "example";
+  role.threads = 2;
+  role.log_level = "debug";
+  role.link.bind = "tcp://127.0.0.1:*";
+  role.link.public_key = std::string(40, 'p');
+  role.link.secret_file = "roles/party-3.secret";
+  role.link.allowed = {{std::string(40, 'a'), wire::party_peer(0)},
+                       {std::string(40, 'k'), wire::kKeyHolderPeer}};
+  role.link.servers = {{wire::kCoordinatorPeer, "tcp://127.0.0.1:5000", std::string(40, 'c')}};
+  role.files = {"keys/public.key",     "keys/secret.key",      "shards/party-3.csv", "test.csv",
+                "records/party.jsonl", "roles/party.endpoint", "model.safetensors"};
+  return role;
+}
+
+}  // namespace
+
+TEST_CASE("the quorum is two thirds, rounded up, and at least three") {
+  CHECK(quorum_of(3) == 3);
+  CHECK(quorum_of(4) == 3);
+  CHECK(quorum_of(5) == 4);
+  CHECK(quorum_of(6) == 4);
+  CHECK(quorum_of(10) == 7);
+  CHECK(quorum_of(1000) == 667);
+}
+
+TEST_CASE("every member of Settings is a field, and keys are unique") {
+  // The fields' places tile the object: a new member without a field leaves a hole as large as
+  // itself.
+  Settings settings;
+  std::set<std::string_view> keys;
+  std::size_t bytes = 0;
+  for (const Field& field : fields_of(settings)) {
+    CHECK_MESSAGE(keys.insert(field.key).second, field.key);
+    CHECK_FALSE(field.meaning.empty());
+    bytes += std::visit([](auto* place) { return sizeof(*place); }, field.value);
+  }
+  CHECK(bytes <= sizeof(Settings));
+  CHECK(sizeof(Settings) - bytes < 32);  // padding alone
+}
+
+TEST_CASE("the defaults are allowed values") {
+  Settings settings;
+  for (const Field& field : fields_of(settings)) {
+    INFO(field.key);
+    CHECK_NOTHROW(set(field, get(field)));
+  }
+}
+
+TEST_CASE("settings survive the way through JSON text") {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    INFO("seed " << seed);
+    SeededRandom random(seed, "settings");
+    const Settings settings = any_settings(random);
+    const json object = to_json(settings);
+    CHECK(to_json(settings_from_json(json::parse(object.dump()))) == object);
+  }
+}
+
+TEST_CASE("JSON is nested by the dots of the keys") {
+  const json object = to_json(Settings{});
+  CHECK(object["data"]["partition"]["kind"] == "iid");
+  CHECK(object["model"]["hidden"] == json::array({41}));
+  CHECK(object["paillier"]["key_bits"] == 3072);
+}
+
+TEST_CASE("a missing, unknown or mistyped key is named with its dots") {
+  const json good = to_json(Settings{});
+  const auto with = [&](const char* pointer, json value) {
+    json object = good;
+    object[json::json_pointer(pointer)] = std::move(value);
+    return refusal([&] { (void)settings_from_json(object); });
+  };
+  json missing = good;
+  missing["data"]["partition"].erase("alpha");
+  CHECK(refusal([&] { (void)settings_from_json(missing); }) == "data.partition.alpha: is missing");
+  CHECK(with("/local/steps", 3) == "unknown key 'local.steps'");
+  CHECK(with("/local", 3) == "local: an object is expected");
+  CHECK(with("/parties", "ten") ==
+        "parties: 'ten' is not allowed; use a whole number from 3 to 1000");
+  CHECK(with("/parties", 2) == "parties: 2 is not allowed; use a whole number from 3 to 1000");
+  CHECK(with("/parties", 10.0) ==
+        "parties: 10.0 is not allowed; use a whole number from 3 to 1000");
+  CHECK(with("/parties", -3) == "parties: -3 is not allowed; use a whole number from 3 to 1000");
+  CHECK(with("/seed", -1) == "seed: -1 is not allowed; use a whole number of at least 0");
+  CHECK(with("/cipher", "aes") == "cipher: 'aes' is not allowed; use paillier or none");
+  CHECK(with("/paillier/key_bits", 2050) ==
+        "paillier.key_bits: 2050 is not allowed; use 2048, 3072 or 4096");
+  CHECK(with("/data/partition/alpha", 0) ==
+        "data.partition.alpha: 0 is not allowed; use a number from 0.001 to 1000");
+  CHECK(with("/model/hidden", json::array()) ==
+        "model.hidden: [] is not allowed; use a list of 1 to 8 whole numbers from 1 to 4096");
+  CHECK(with("/name", "../x") ==
+        "name: '../x' is not allowed; use 1 to 64 letters, digits, '_', '-' or '.'");
+  CHECK(refusal([] { (void)settings_from_json(json::array()); }) ==
+        "settings: an object is expected");
+}
+
+TEST_CASE("a refused value leaves the field as it was") {
+  Settings settings;
+  for (const Field& field : fields_of(settings)) {
+    const json before = get(field);
+    for (const json& bad : {json(nullptr), json(true), json(-1), json("no such word!"), json(1e300),
+                            json::object(), json::array({0})}) {
+      INFO(field.key << " = " << bad.dump());
+      CHECK_THROWS_AS(set(field, bad), ConfigError);
+      CHECK(get(field) == before);
+    }
+  }
+}
+
+TEST_CASE("a role file reads back as it was written") {
+  const test::TempDir folder;
+  const RoleFile role = example_role();
+  const auto path = folder.path() / "party-3.json";
+  const auto again = folder.path() / "again.json";
+  write_role_file(path, role);
+  write_role_file(again, read_role_file(path));
+  CHECK(read_text_file(path) == read_text_file(again));
+
+  const RoleFile read = read_role_file(path);
+  CHECK(read.run == role.run);
+  CHECK(read.self == role.self);
+  CHECK(to_json(read.settings) == to_json(role.settings));
+  CHECK(read.link.allowed == role.link.allowed);
+  REQUIRE(read.link.servers.size() == 1);
+  CHECK(read.link.servers[0].endpoint == "tcp://127.0.0.1:5000");
+  CHECK(read.files.model == "model.safetensors");
+  CHECK(read.threads == 2);
+}
+
+TEST_CASE("a role file is refused by the name of the key that is wrong") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "role.json";
+  write_role_file(path, example_role());
+  const json good = json::parse(read_text_file(path));
+  const auto reread = [&](const json& object) {
+    write_file_atomic(path, object.dump());
+    const std::string message = refusal([&] { (void)read_role_file(path); });
+    REQUIRE(message.starts_with(path.string() + ": "));
+    return message.substr(path.string().size() + 2);
+  };
+  const auto with = [&](const char* pointer, json value) {
+    json object = good;
+    object[json::json_pointer(pointer)] = std::move(value);
+    return reread(object);
+  };
+  CHECK(with("/extra", 1) == "unknown key 'extra'");
+  CHECK(with("/link/extra", 1) == "unknown key 'link.extra'");
+  CHECK(with("/files/extra", "x") == "unknown key 'files.extra'");
+  CHECK(with("/link/servers/0/extra", 1) == "unknown key 'link.servers.extra'");
+  CHECK(with("/link/bind", 5) == "link.bind: text is expected");
+  CHECK(with("/self", "party").starts_with("self: "));
+  CHECK(with("/run", "00").starts_with("run: "));
+  CHECK(with("/run", "zz").starts_with("run: "));
+  CHECK(with("/threads", -1) == "threads: a whole number from 0 to 1024 is expected");
+  CHECK(with("/settings/rounds", 0) ==
+        "settings: rounds: 0 is not allowed; use a whole number from 1 to 100000");
+  CHECK(with("/files/shard", nullptr) == "files.shard: text is expected");
+  json missing = good;
+  missing["link"].erase("servers");
+  CHECK(reread(missing) == "link.servers: is missing");
+  CHECK(reread(json::array()) == ": an object is expected");
+
+  write_file_atomic(path, "{\"run\": ");
+  CHECK_THROWS_AS((void)read_role_file(path), ConfigError);
+  CHECK_THROWS_AS((void)read_role_file(folder.path() / "absent.json"), ConfigError);
+}
+
+TEST_CASE("a truncated role file is a ConfigError at every length") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "role.json";
+  write_role_file(path, example_role());
+  const std::string text = read_text_file(path);
+  for (std::size_t length = 0; length + 2 < text.size(); length += 7) {
+    write_file_atomic(path, std::string_view(text).substr(0, length));
+    INFO("length " << length);
+    CHECK_THROWS_AS((void)read_role_file(path), ConfigError);
+  }
+}
+
+TEST_CASE("a CURVE secret is read back, from a file for its owner alone") {
+  const test::TempDir folder;
+  RoleFile role = example_role();
+  role.link.secret_file = folder.path() / "party-3.secret";
+  wire::CurveKeyPair keys;
+  const std::string secret = "abcdefghijklmnopqrstABCDEFGHIJKLMNOP.-:+";
+  keys.public_key = role.link.public_key;
+  keys.secret_key = SecretBytes(as_bytes(secret));
+  write_curve_secret(role.link.secret_file, keys);
+
+  struct stat status = {};
+  REQUIRE(stat(role.link.secret_file.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+
+  const wire::ZmqConfig config = zmq_config(role);
+  const ByteView read = std::as_const(config).keys.secret_key.bytes();
+  CHECK(std::equal(read.begin(), read.end(), secret.begin(), secret.end()));
+  CHECK(config.self == role.self);
+  CHECK(config.run == role.run);
+  CHECK(config.bind == role.link.bind);
+  CHECK(config.allowed == role.link.allowed);
+  CHECK(config.servers.size() == 1);
+
+  REQUIRE(chmod(role.link.secret_file.c_str(), 0640) == 0);
+  CHECK_THROWS_AS((void)zmq_config(role), KeyError);
+  for (const std::string& bad : {std::string(), secret.substr(1), secret + "x",
+                                 std::string(40, ' '), std::string(40, '\0')}) {
+    write_secret_file(role.link.secret_file, as_bytes(bad));
+    CHECK_THROWS_AS((void)zmq_config(role), KeyError);
+  }
+}
+
+TEST_CASE("a role file holds no secret") {
+  const test::TempDir folder;
+  write_role_file(folder.path() / "role.json", example_role());
+  const std::string text = read_text_file(folder.path() / "role.json");
+  CHECK(text.find("secret_file") != std::string::npos);
+  CHECK(text.find("secret\"") == text.find("party-3.secret\"") + std::string("party-3.").size());
+}
