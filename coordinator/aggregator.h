@@ -1,0 +1,43 @@
+// The sum of one round's encrypted updates.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "shared/core/bytes.h"
+#include "shared/crypto/update_cipher.h"
+#include "shared/wire/messages.h"
+
+namespace blindsum::coordinator {
+
+// Aggregator adds the encrypted updates of one round. Each party counts once; order does not
+// matter. Not thread-safe: it belongs to the thread that runs the session.
+class Aggregator {
+ public:
+  Aggregator(std::uint32_t parties, std::unique_ptr<crypto::UpdateAccumulator> accumulator);
+
+  // open starts an empty sum of updates of `chunks` plaintexts each.
+  void open(std::uint32_t chunks);
+
+  // accept adds the payload of `party`'s update, or says why not: kDuplicate when the party is
+  // already counted, kInvalid when the payload is not valid for the key. The sum is unchanged
+  // unless the result is kAccepted. Cost: one multiplication mod n² and one mod n per ciphertext,
+  // and one gcd.
+  [[nodiscard]] wire::AcceptResult accept(std::uint32_t party, ByteView payload);
+
+  // contributors lists the counted parties, ascending.
+  [[nodiscard]] std::vector<std::uint32_t> contributors() const;
+  [[nodiscard]] std::uint32_t count() const { return count_; }
+
+  // finish returns the payload of the sum, re-randomised. At least one update must have been
+  // accepted.
+  [[nodiscard]] Bytes finish();
+
+ private:
+  std::unique_ptr<crypto::UpdateAccumulator> accumulator_;
+  std::vector<bool> counted_;
+  std::uint32_t count_ = 0;
+};
+
+}  // namespace blindsum::coordinator

@@ -1,0 +1,67 @@
+// The coordinator: collects one encrypted update per party and hands their encrypted sum to the
+// key-holder. It can open nothing: it holds the public key alone, and neither weights nor data.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/aggregator.h"
+#include "shared/crypto/update_cipher.h"
+#include "shared/report/records.h"
+#include "shared/wire/session.h"
+
+namespace blindsum::coordinator {
+
+struct CoordinatorConfig {
+  std::uint32_t parties = 0;
+  std::uint32_t quorum = 0;
+  Digest key_id{};  // zeros when cipher is none
+  Digest codec_id{};
+  double idle_s = 150;  // without a word from the key-holder for this long, the run is aborted
+};
+
+// Coordinator is the coordinator's session. Not thread-safe.
+class Coordinator : public wire::Session {
+ public:
+  // `records` must outlive the session.
+  Coordinator(CoordinatorConfig config, std::unique_ptr<crypto::UpdateAccumulator> accumulator,
+              report::RecordWriter& records);
+
+  void start(wire::MessageSink& sink) override;
+  void handle(const wire::Peer& from, const wire::Body& body, wire::MessageSink& sink) override;
+  [[nodiscard]] std::optional<wire::TimeMs> next_deadline() const override;
+  void on_deadline(wire::MessageSink& sink) override;
+  [[nodiscard]] bool finished() const override { return fault_.has_value(); }
+
+  // fault is how the run ended for this role; kNone after a good end. Only when finished.
+  [[nodiscard]] Fault fault() const { return fault_.value(); }
+  [[nodiscard]] const std::string& reason() const { return reason_; }
+
+ private:
+  void on_hello(const wire::Peer& from, const wire::Hello& hello);
+  void on_round_open(const wire::RoundOpen& open, wire::MessageSink& sink);
+  void on_update(std::uint32_t party, const wire::EncryptedUpdate& update, wire::MessageSink& sink);
+  void take(std::uint32_t party, const wire::EncryptedUpdate& update, wire::MessageSink& sink);
+  void close_round(wire::MessageSink& sink);
+  void abort(Fault fault, std::string reason, wire::MessageSink& sink);
+  void end(Fault fault, std::string reason);
+
+  CoordinatorConfig config_;
+  Aggregator aggregator_;
+  report::RecordWriter* records_;
+  std::optional<wire::RoundOpen> open_;  // the round that collects updates
+  std::int64_t last_round_ = -1;         // the last round that was opened
+  wire::TimeMs round_deadline_ = 0;
+  wire::TimeMs idle_deadline_ = 0;
+  std::map<std::uint32_t, wire::EncryptedUpdate> early_;  // for round last_round_ + 1, one a party
+  std::vector<bool> present_;                             // parties that said hello
+  report::RoundRecord record_;
+  report::Stopwatch round_watch_;
+  std::optional<Fault> fault_;
+  std::string reason_;
+};
+
+}  // namespace blindsum::coordinator

@@ -1,0 +1,27 @@
+#include "coordinator/make.h"
+
+#include "shared/crypto/update_cipher.h"
+#include "shared/role/codec.h"
+
+namespace blindsum::coordinator {
+
+std::unique_ptr<Coordinator> make_coordinator(const settings::RoleFile& role, ThreadPool& pool,
+                                              report::RecordWriter& records) {
+  const settings::Settings& settings = role.settings;
+  const auto key = role::load_public_key(role);
+  const crypto::UpdateCodec codec = role::codec_of(settings);
+
+  CoordinatorConfig config;
+  config.parties = settings.parties;
+  config.quorum = settings::quorum_of(settings.parties);
+  config.key_id = role::key_id_of(key);
+  config.codec_id = codec.id();
+  config.idle_s = settings.deadlines.start_s + settings.deadlines.round_s;
+  auto accumulator =
+      key ? crypto::make_paillier_accumulator(
+                *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool)
+          : crypto::make_plain_accumulator(codec.plaintext_limbs());
+  return std::make_unique<Coordinator>(config, std::move(accumulator), records);
+}
+
+}  // namespace blindsum::coordinator

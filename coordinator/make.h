@@ -1,0 +1,18 @@
+// Making a coordinator from its role file.
+#pragma once
+
+#include <memory>
+
+#include "coordinator/coordinator.h"
+#include "shared/core/thread_pool.h"
+#include "shared/settings/role_file.h"
+
+namespace blindsum::coordinator {
+
+// make_coordinator loads what the role file names. `pool` and `records` must outlive the result.
+// Throws KeyError or ConfigError when a file is missing or does not fit the settings.
+[[nodiscard]] std::unique_ptr<Coordinator> make_coordinator(const settings::RoleFile& role,
+                                                            ThreadPool& pool,
+                                                            report::RecordWriter& records);
+
+}  // namespace blindsum::coordinator

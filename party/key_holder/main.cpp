@@ -1,0 +1,90 @@
+// blindsum-keyholder ROLE_FILE                      runs the key-holder of one federation
+// blindsum-keyholder keygen --out DIR [--bits B]    makes a key set
+// blindsum-keyholder check --keys DIR               checks a key set
+#include <cstdio>
+#include <iostream>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "party/key_holder/key_store.h"
+#include "party/key_holder/make.h"
+#include "shared/core/hash.h"
+#include "shared/core/log.h"
+#include "shared/role/run_role.h"
+
+namespace {
+
+using namespace blindsum;
+
+int keygen(const std::string& directory, std::size_t bits) {
+  ThreadPool pool(0);
+  const crypto::SecretKey key = crypto::generate_key(
+      bits, pool, crypto::KeyPolicy::kSecure, [](int primes, std::uint64_t tested) {
+        std::cout << "primes=" << primes << " of 2, candidates=" << tested << std::endl;
+        return true;
+      });
+  key_holder::save_key_set(directory, key);
+  std::cout << "key " << digest_text(key.public_key().id()) << " of " << bits << " bits in "
+            << directory << std::endl;
+  return 0;
+}
+
+int check(const std::string& directory) {
+  const crypto::SecretKey key = key_holder::load_secret_key(key_holder::secret_key_path(directory),
+                                                            key_holder::public_key_path(directory));
+  std::cout << "key " << digest_text(key.public_key().id()) << " of "
+            << key.public_key().modulus_bits() << " bits in " << directory << ": good\n";
+  return 0;
+}
+
+int run(const char* role_file) {
+  return role::run_role(
+      wire::Role::kKeyHolder, role_file,
+      [](const settings::RoleFile& file, ThreadPool& pool, report::RecordWriter& records) {
+        auto session = key_holder::make_key_holder(file, pool, records);
+        const key_holder::KeyHolder* holder = session.get();
+        role::RoleProgram program = role::program_of(std::move(session));
+        program.ending = [holder, path = file.files.model] {
+          role::Ending ending{holder->fault(), holder->reason(), {}};
+          if (ending.fault == Fault::kNone) {
+            key_holder::save_model(path, holder->shape(), holder->parameters());
+            ending.extra["model_digest"] = digest_text(model::model_digest(holder->parameters()));
+          }
+          return ending;
+        };
+        return program;
+      });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "The key-holder of a federation: opens sums, steps the model. Also makes and checks keys."};
+  app.require_subcommand(0, 1);
+  std::string role_file;
+  app.add_option("role_file", role_file, "Role file ('blindsum run' writes them)");
+  std::string directory;
+  std::size_t bits = 3072;
+  auto* make = app.add_subcommand("keygen", "Make a key set");
+  make->add_option("--out", directory, "Directory of the new key set")->required();
+  make->add_option("--bits", bits, "Modulus bits")->check(CLI::IsMember({2048, 3072, 4096}));
+  auto* test = app.add_subcommand("check", "Check a key set");
+  test->add_option("--keys", directory, "Directory of the key set")->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_code(Fault::kUsage);
+  }
+  try {
+    if (*make) return keygen(directory, bits);
+    if (*test) return check(directory);
+    if (!role_file.empty()) return run(role_file.c_str());
+    std::cerr << app.help();
+    return exit_code(Fault::kUsage);
+  } catch (const std::exception& error) {
+    std::cerr << "blindsum-keyholder: " << error.what() << "\n";
+    return exit_code(fault_of(error));
+  }
+}

@@ -1,0 +1,22 @@
+// Making a key-holder from its role file.
+#pragma once
+
+#include <memory>
+
+#include "party/key_holder/key_holder.h"
+#include "shared/settings/role_file.h"
+
+namespace blindsum::key_holder {
+
+// make_key_holder loads the keys and the test set that the role file names. `pool` and `records`
+// must outlive the result. Throws DataError, KeyError or ConfigError.
+[[nodiscard]] std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role,
+                                                         ThreadPool& pool,
+                                                         report::RecordWriter& records);
+
+// save_model writes the parameters as model.safetensors: "layer0.weight" (inputs × outputs),
+// "layer0.bias", ….
+void save_model(const std::filesystem::path& path, const model::Shape& shape,
+                const model::Parameters& parameters);
+
+}  // namespace blindsum::key_holder

@@ -1,0 +1,38 @@
+#include "party/local_trainer.h"
+
+#include <utility>
+
+#include "shared/core/error.h"
+
+namespace blindsum::party {
+
+LocalTrainer::LocalTrainer(TrainerSettings settings, data::RecordTable shard)
+    : settings_(std::move(settings)),
+      records_(std::move(shard)),
+      own_(data::statistics_of(records_)) {}
+
+const data::Statistics& LocalTrainer::statistics() const { return own_; }
+
+void LocalTrainer::standardise(const data::Statistics& joint) {
+  if (joint_) {
+    if (joint_->values != joint.values) throw ProtocolError("the joint statistics have changed");
+    return;
+  }
+  dataset_ = data::encode_onehot122(records_, data::Scaler::from_statistics(joint));
+  class_weights_ = model::class_weights_from(settings_.class_weights, joint);
+  joint_ = joint;
+  records_ = {};
+}
+
+LocalUpdate LocalTrainer::train(const model::Parameters& parameters, std::uint32_t round) const {
+  if (!joint_) throw ProtocolError("a gradient round before the joint statistics");
+  const auto rows = model::batch_rows(dataset_.rows, settings_.batch_rows, settings_.seed,
+                                      settings_.party, round);
+  model::Gradient gradient =
+      model::gradient_of(settings_.shape, parameters, dataset_, rows, class_weights_);
+  const double weight = static_cast<double>(rows.size()) / settings_.batch_rows;
+  for (double& value : gradient.values) value *= weight;
+  return {std::move(gradient.values), static_cast<std::uint32_t>(rows.size())};
+}
+
+}  // namespace blindsum::party

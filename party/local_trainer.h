@@ -1,0 +1,56 @@
+// A party's local work: statistics of its shard, and gradients on batches of it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "shared/data/encoder.h"
+#include "shared/model/network.h"
+#include "shared/model/training.h"
+
+namespace blindsum::party {
+
+struct TrainerSettings {
+  std::uint32_t party = 0;
+  std::uint64_t seed = 1;
+  model::Shape shape;
+  model::ClassWeights class_weights = model::ClassWeights::kSqrt;
+  std::uint32_t batch_rows = 256;
+};
+
+// LocalUpdate is what a party contributes to a round: the mean gradient over its batch times rows /
+// batch_rows, and the rows. Summed over parties, Σ weighted / (Σ rows / batch_rows) is the mean
+// gradient over all rows.
+struct LocalUpdate {
+  std::vector<double> weighted_gradient;
+  std::uint32_t rows = 0;
+};
+
+// LocalTrainer holds one shard. Deterministic in (shard, settings, round, weights). Not
+// thread-safe.
+class LocalTrainer {
+ public:
+  LocalTrainer(TrainerSettings settings, data::RecordTable shard);
+
+  [[nodiscard]] const TrainerSettings& settings() const { return settings_; }
+  [[nodiscard]] const data::Statistics& statistics() const;
+
+  // standardise prepares the shard with the joint statistics; the records themselves are dropped.
+  // The first call fixes the statistics: a later call with others throws ProtocolError, one with
+  // the same does nothing.
+  void standardise(const data::Statistics& joint);
+
+  // train throws ProtocolError before standardise, DecodeError for parameters of another shape.
+  [[nodiscard]] LocalUpdate train(const model::Parameters& parameters, std::uint32_t round) const;
+
+ private:
+  TrainerSettings settings_;
+  data::RecordTable records_;
+  data::Statistics own_;
+  std::optional<data::Statistics> joint_;
+  data::Dataset dataset_;
+  std::vector<double> class_weights_;
+};
+
+}  // namespace blindsum::party

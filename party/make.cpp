@@ -1,0 +1,34 @@
+#include "party/make.h"
+
+#include "shared/role/codec.h"
+#include "shared/role/learning.h"
+
+namespace blindsum::party {
+
+std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& pool,
+                                  report::RecordWriter& records) {
+  const settings::Settings& settings = role.settings;
+  const auto key = role::load_public_key(role);
+  crypto::UpdateCodec codec = role::codec_of(settings);
+
+  TrainerSettings trainer;
+  trainer.party = role.self.id;
+  trainer.seed = settings.seed;
+  trainer.shape = role::shape_of(settings);
+  trainer.class_weights = role::class_weights_of(settings);
+  trainer.batch_rows = settings.local.batch_rows;
+
+  PartyConfig config;
+  config.id = role.self.id;
+  config.seed = settings.seed;
+  config.key_id = role::key_id_of(key);
+  config.idle_s = settings.deadlines.start_s + settings.deadlines.round_s;
+  auto sealer = key ? crypto::make_paillier_sealer(
+                          *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool)
+                    : crypto::make_plain_sealer(codec.plaintext_limbs());
+  return std::make_unique<Party>(config, std::move(codec),
+                                 LocalTrainer(std::move(trainer), data::read_kdd(role.files.shard)),
+                                 std::move(sealer), records);
+}
+
+}  // namespace blindsum::party

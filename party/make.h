@@ -1,0 +1,17 @@
+// Making a party from its role file.
+#pragma once
+
+#include <memory>
+
+#include "party/party.h"
+#include "shared/core/thread_pool.h"
+#include "shared/settings/role_file.h"
+
+namespace blindsum::party {
+
+// make_party loads the shard and the public key that the role file names. `pool` and `records` must
+// outlive the result. Throws DataError, KeyError or ConfigError.
+[[nodiscard]] std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& pool,
+                                                report::RecordWriter& records);
+
+}  // namespace blindsum::party

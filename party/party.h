@@ -1,0 +1,60 @@
+// A party: holds one shard, computes on it, and lets nothing leave but encrypted updates.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "party/local_trainer.h"
+#include "shared/crypto/update_cipher.h"
+#include "shared/crypto/update_codec.h"
+#include "shared/report/records.h"
+#include "shared/wire/session.h"
+
+namespace blindsum::party {
+
+struct PartyConfig {
+  std::uint32_t id = 0;
+  std::uint64_t seed = 1;
+  Digest key_id{};      // zeros when cipher is none
+  double idle_s = 150;  // without a word from the key-holder for this long, the run is aborted
+};
+
+// Party is a party's session. Not thread-safe.
+class Party : public wire::Session {
+ public:
+  // `records` must outlive the session.
+  Party(PartyConfig config, crypto::UpdateCodec codec, LocalTrainer trainer,
+        std::unique_ptr<crypto::UpdateSealer> sealer, report::RecordWriter& records);
+
+  void start(wire::MessageSink& sink) override;
+  void handle(const wire::Peer& from, const wire::Body& body, wire::MessageSink& sink) override;
+  [[nodiscard]] std::optional<wire::TimeMs> next_deadline() const override;
+  void on_deadline(wire::MessageSink& sink) override;
+  [[nodiscard]] bool finished() const override { return fault_.has_value(); }
+
+  [[nodiscard]] Fault fault() const { return fault_.value(); }
+  [[nodiscard]] const std::string& reason() const { return reason_; }
+
+ private:
+  void on_round_start(const wire::RoundStart& start, wire::MessageSink& sink);
+  void on_reply(const wire::UpdateReply& reply);
+  [[nodiscard]] wire::EncryptedUpdate make_update(const wire::RoundStart& start);
+  void send_update(wire::MessageSink& sink);
+  void end(Fault fault, std::string reason);
+
+  PartyConfig config_;
+  crypto::UpdateCodec codec_;
+  LocalTrainer trainer_;
+  std::unique_ptr<crypto::UpdateSealer> sealer_;
+  report::RecordWriter* records_;
+  std::optional<wire::EncryptedUpdate>
+      update_;  // of the current round: a retry sends the same ciphertexts again
+  bool is_update_queued_ = false;
+  wire::TimeMs retry_at_ = 0;
+  wire::TimeMs idle_deadline_ = 0;
+  std::optional<Fault> fault_;
+  std::string reason_;
+};
+
+}  // namespace blindsum::party

@@ -1,0 +1,61 @@
+#include "shared/role/codec.h"
+
+#include <string>
+
+#include "shared/core/error.h"
+#include "shared/core/file.h"
+
+namespace blindsum::role {
+namespace {
+
+constexpr std::size_t kInputs = 122;  // of the encoding onehot122
+constexpr std::size_t kClasses = 5;
+constexpr std::size_t kStatistics = 82;  // rows, rows per class, Σq and Σq² of 38 columns
+
+std::size_t parameters_of(const std::vector<std::uint32_t>& hidden) {
+  std::size_t parameters = 0;
+  std::size_t inputs = kInputs;
+  for (const std::size_t outputs : hidden) {
+    parameters += (inputs + 1) * outputs;
+    inputs = outputs;
+  }
+  return parameters + (inputs + 1) * kClasses;
+}
+
+}  // namespace
+
+crypto::UpdateCodec codec_of(const settings::Settings& settings) {
+  crypto::CodecSettings codec;
+  codec.parties = settings.parties;
+  codec.modulus_bits = settings.paillier.key_bits;
+  codec.statistics = kStatistics;
+  codec.parameters = parameters_of(settings.model.hidden);
+  codec.bits = settings.fixed_point.bits;
+  codec.clip = settings.fixed_point.clip;
+  codec.rounding = crypto::rounding_from_string(settings.fixed_point.rounding);
+  return crypto::UpdateCodec(codec);
+}
+
+std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role) {
+  if (crypto::cipher_from_string(role.settings.cipher) == crypto::CipherKind::kNone) {
+    return std::nullopt;
+  }
+  constexpr std::size_t kMaxFileBytes = 65536;
+  const auto key = [&] {
+    try {
+      return crypto::PublicKey::parse(read_file(role.files.public_key, kMaxFileBytes));
+    } catch (const Error& error) {
+      throw KeyError(role.files.public_key.string() + ": " + error.what());
+    }
+  }();
+  if (key.modulus_bits() != role.settings.paillier.key_bits) {
+    throw KeyError(role.files.public_key.string() + ": a key of " +
+                   std::to_string(key.modulus_bits()) + " bits, the scenario says " +
+                   std::to_string(role.settings.paillier.key_bits));
+  }
+  return key;
+}
+
+Digest key_id_of(const std::optional<crypto::PublicKey>& key) { return key ? key->id() : Digest{}; }
+
+}  // namespace blindsum::role

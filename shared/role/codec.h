@@ -1,0 +1,24 @@
+// What every role derives from the settings alike: the update codec and the public key.
+#pragma once
+
+#include <optional>
+
+#include "shared/crypto/public_key.h"
+#include "shared/crypto/update_cipher.h"
+#include "shared/crypto/update_codec.h"
+#include "shared/settings/role_file.h"
+
+namespace blindsum::role {
+
+// codec_of returns the codec of a run: 82 statistics and the parameters of the network, for the
+// scenario's key size.
+[[nodiscard]] crypto::UpdateCodec codec_of(const settings::Settings& settings);
+
+// load_public_key reads the role's Paillier public key and checks its size against the settings;
+// nothing when the cipher is none. Throws KeyError.
+[[nodiscard]] std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role);
+
+// key_id_of returns the key's id, or zeros when there is none.
+[[nodiscard]] Digest key_id_of(const std::optional<crypto::PublicKey>& key);
+
+}  // namespace blindsum::role

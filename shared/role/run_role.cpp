@@ -1,0 +1,103 @@
+#include "shared/role/run_role.h"
+
+#include <atomic>
+#include <csignal>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "shared/core/error.h"
+#include "shared/core/file.h"
+#include "shared/core/log.h"
+
+namespace blindsum::role {
+namespace {
+
+std::atomic<bool> stop_requested{false};
+
+extern "C" void request_stop(int) { stop_requested = true; }
+
+void catch_signals() {
+  struct sigaction action = {};
+  action.sa_handler = request_stop;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+// No core file may hold a secret.
+void forbid_core_files() {
+  const struct rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+}
+
+// A listener needs a file descriptor for every peer.
+void allow_many_files() {
+  struct rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+double peak_rss_mib() {
+  struct rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+int run(wire::Role role, const char* path, const MakeProgram& make) {
+  const settings::RoleFile file = settings::read_role_file(path);
+  start_log(to_string(file.self), file.log_level);
+  if (file.self.role != role) {
+    throw ConfigError(std::string(path) + ": this file is for " + to_string(file.self));
+  }
+  report::RecordWriter records(file.files.records);
+  ThreadPool pool(file.threads);
+  const RoleProgram program = make(file, pool, records);
+
+  wire::ZmqLink link(settings::zmq_config(file));
+  link.on_rejected = [](std::string_view peer, std::string_view why) {
+    spdlog::warn("peer={} rejected: {}", peer, why);
+  };
+  if (!file.files.endpoint.empty()) {
+    write_file_atomic(file.files.endpoint, link.endpoint() + "\n");
+  }
+  link.run(*program.session, stop_requested);
+  const Ending ending = program.session->finished()
+                            ? program.ending()
+                            : Ending{Fault::kInterrupted, "stopped by a signal", {}};
+  records.end(end_record(to_string(file.self), ending, link.traffic()));
+  return exit_code(ending.fault);
+}
+
+}  // namespace
+
+nlohmann::json end_record(const std::string& role, const Ending& ending,
+                          const wire::Traffic& traffic) {
+  nlohmann::json last = {{"end", true},
+                         {"role", role},
+                         {"status", to_string(ending.fault)},
+                         {"reason", ending.reason},
+                         {"bytes_in", traffic.bytes_in},
+                         {"bytes_out", traffic.bytes_out},
+                         {"rejected", traffic.rejected},
+                         {"peak_rss_mib", peak_rss_mib()}};
+  if (ending.extra.is_object()) last.update(ending.extra);
+  return last;
+}
+
+int run_role(wire::Role role, const char* role_file, const MakeProgram& make) {
+  catch_signals();
+  forbid_core_files();
+  allow_many_files();
+  try {
+    return run(role, role_file, make);
+  } catch (const std::exception& error) {
+    spdlog::error("fault={} {}", to_string(fault_of(error)), error.what());
+    return exit_code(fault_of(error));
+  }
+}
+
+}  // namespace blindsum::role

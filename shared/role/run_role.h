@@ -1,0 +1,53 @@
+// The main loop that the three role programs share.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "shared/core/error.h"
+#include "shared/core/thread_pool.h"
+#include "shared/report/records.h"
+#include "shared/settings/role_file.h"
+#include "shared/wire/links.h"
+#include "shared/wire/session.h"
+
+namespace blindsum::role {
+
+// Ending is how a session ended.
+struct Ending {
+  Fault fault = Fault::kNone;
+  std::string reason;
+  nlohmann::json extra;  // more fields for the role's last record
+};
+
+// RoleProgram is a session ready to run and how to ask it for its ending.
+struct RoleProgram {
+  std::unique_ptr<wire::Session> session;
+  std::function<Ending()> ending;
+};
+
+// program_of wraps a session class that has fault() and reason().
+template <class SessionType>
+[[nodiscard]] RoleProgram program_of(std::unique_ptr<SessionType> session) {
+  auto* raw = session.get();
+  return {std::move(session), [raw] { return Ending{raw->fault(), raw->reason(), {}}; }};
+}
+
+using MakeProgram =
+    std::function<RoleProgram(const settings::RoleFile&, ThreadPool&, report::RecordWriter&)>;
+
+// run_role reads the role file, checks that it is for `role`, makes the session, writes the
+// endpoint file when the role listens, runs to the end over ZmqLink and writes the last record.
+// Returns the exit code of the program; errors are logged, not thrown. SIGINT and SIGTERM end the
+// run ("interrupted").
+[[nodiscard]] int run_role(wire::Role role, const char* role_file, const MakeProgram& make);
+
+// end_record is the last line of a role's records.
+[[nodiscard]] nlohmann::json end_record(const std::string& role, const Ending& ending,
+                                        const wire::Traffic& traffic);
+
+}  // namespace blindsum::role
