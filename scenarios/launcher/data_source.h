@@ -1,0 +1,43 @@
+// Where the records of a run come from, and how they are cut into shards.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "shared/settings/settings.h"
+
+namespace blindsum::launcher {
+
+// DataSource is a pair of KDD files. `name` is "kdd99", "synthetic", or "kdd99-modified" for files
+// with the contest's names and another content.
+struct DataSource {
+  std::string name;
+  std::filesystem::path train, test;
+  std::string train_sha256, test_sha256;  // of the uncompressed text
+};
+
+using Say = std::function<void(const std::string&)>;
+
+// default_data_directory is $BLINDSUM_DATA, else ./data.
+[[nodiscard]] std::filesystem::path default_data_directory();
+
+// find_data returns the files that the scenario asks for. The synthetic set is written into
+// `synthetic_directory`; that `source: auto` fell back to it is told to `say`. Throws DataError
+// when `source: kdd99` has no files in `directory`.
+[[nodiscard]] DataSource find_data(const settings::Settings& settings,
+                                   const std::filesystem::path& directory,
+                                   const std::filesystem::path& synthetic_directory,
+                                   const Say& say);
+
+[[nodiscard]] nlohmann::json to_json(const DataSource& source);
+
+// shard_path is "party-<k>.csv" in `directory`. cut_shards writes one for every party.
+[[nodiscard]] std::filesystem::path shard_path(const std::filesystem::path& directory,
+                                               std::uint32_t party);
+void cut_shards(const settings::Settings& settings, const std::filesystem::path& train,
+                const std::filesystem::path& directory);
+
+}  // namespace blindsum::launcher

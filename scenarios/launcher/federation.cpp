@@ -1,0 +1,351 @@
+#include "scenarios/launcher/federation.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <map>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/spdlog.h>
+
+#include "coordinator/make.h"
+#include "party/key_holder/make.h"
+#include "party/make.h"
+#include "scenarios/launcher/data_source.h"
+#include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/progress.h"
+#include "shared/core/file.h"
+#include "shared/report/records.h"
+#include "shared/role/run_role.h"
+#include "shared/settings/role_file.h"
+#include "shared/wire/links.h"
+
+namespace blindsum::launcher {
+namespace {
+
+// How long the other roles may go on after one has failed, to say what they know; and how long they
+// may take to end after the key-holder has ended well.
+constexpr double kFailureGraceS = 1;
+constexpr double kFinishGraceS = 5;
+
+std::uint32_t threads_of(const settings::Settings& settings, const wire::Peer& peer) {
+  if (settings.threads > 0) return settings.threads;
+  const std::uint32_t processors = std::max(1U, std::thread::hardware_concurrency());
+  // Parties work at the same time; the others mostly wait while they do.
+  return peer.role == wire::Role::kParty ? std::max(1U, processors / settings.parties) : processors;
+}
+
+// role_file_of fills in what does not depend on how the roles are linked.
+settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& peer) {
+  settings::RoleFile role;
+  role.run = plan.run;
+  role.self = peer;
+  role.settings = plan.settings;
+  role.threads = threads_of(plan.settings, peer);
+  role.files.public_key = plan.public_key;
+  role.files.records = records_path(plan.folder, peer);
+  if (peer.role == wire::Role::kKeyHolder) {
+    role.files.secret_key = plan.secret_key;
+    role.files.test = plan.test;
+    role.files.model = model_path(plan.folder);
+  } else if (peer.role == wire::Role::kParty) {
+    role.files.shard = shard_path(plan.folder / "shards", peer.id);
+  }
+  return role;
+}
+
+// records_of returns the role's records, none when they cannot be read.
+std::vector<nlohmann::json> records_of(const std::filesystem::path& path) {
+  try {
+    return report::read_records(path);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+// reason_of is what a role that ended says about it: the reason of its last record, or the last
+// error in its log.
+std::string reason_of(const FederationPlan& plan, const wire::Peer& peer) {
+  const auto records = records_of(records_path(plan.folder, peer));
+  if (!records.empty() && records.back().value("end", false)) {
+    return records.back().value("reason", "");
+  }
+  std::string log;
+  try {
+    log = read_text_file(plan.folder / "logs" / (to_string(peer) + ".log"));
+  } catch (const Error&) {
+    return "";
+  }
+  const auto fault = log.rfind("fault=");
+  if (fault == std::string::npos) return "";
+  const auto text = log.find(' ', fault);
+  if (text == std::string::npos) return "";
+  return log.substr(text + 1, log.find('\n', text) - text - 1);
+}
+
+class ProcessFederation : public Federation {
+ public:
+  explicit ProcessFederation(const FederationPlan& plan) : plan_(plan) {
+    for (const wire::Peer& peer : all_peers(plan_.settings.parties)) {
+      const wire::CurveKeyPair keys = wire::make_curve_key_pair();
+      settings::write_curve_secret(secret_path(peer), keys);
+      public_keys_.emplace(peer, keys.public_key);
+    }
+    start(wire::kCoordinatorPeer);
+  }
+
+  std::optional<Ending> poll() override {
+    for (const auto& [name, exit] : processes_.poll())
+      take_exit(wire::peer_from_string(name), exit);
+    if (first_failure_) {
+      if (processes_.running() > 0 && first_failure_->seconds() < kFailureGraceS) return {};
+      processes_.stop_all();
+      return worst_;
+    }
+    if (finished_) {
+      if (processes_.running() > 0 && finished_->seconds() < kFinishGraceS) return {};
+      processes_.stop_all();
+      return Ending{};
+    }
+    start_who_can();
+    if (!are_parties_started_ && start_watch_.seconds() > plan_.settings.deadlines.start_s) {
+      return Ending{Fault::kDeadline, peer_name(awaited()) + " did not listen within " +
+                                          fixed(plan_.settings.deadlines.start_s, 1) + " s"};
+    }
+    return {};
+  }
+
+ private:
+  [[nodiscard]] std::filesystem::path role_path(const wire::Peer& peer, const char* suffix) const {
+    return plan_.folder / "roles" / (to_string(peer) + suffix);
+  }
+  [[nodiscard]] std::filesystem::path secret_path(const wire::Peer& peer) const {
+    return role_path(peer, ".secret");
+  }
+
+  void start(const wire::Peer& peer) {
+    settings::RoleFile role = role_file_of(plan_, peer);
+    role.link.public_key = public_keys_.at(peer);
+    role.link.secret_file = secret_path(peer);
+    if (peer.role != wire::Role::kParty) {
+      role.link.bind = "tcp://127.0.0.1:*";
+      role.files.endpoint = role_path(peer, ".endpoint");
+      for (const auto& [other, public_key] : public_keys_) {
+        const bool calls = other.role == wire::Role::kParty || peer == wire::kCoordinatorPeer;
+        if (other != peer && calls) role.link.allowed.emplace(public_key, other);
+      }
+    }
+    for (const auto& [server, endpoint] : endpoints_) {
+      role.link.servers.push_back({server, endpoint, public_keys_.at(server)});
+    }
+    const auto path = role_path(peer, ".json");
+    settings::write_role_file(path, role);
+    const char* program = peer.role == wire::Role::kCoordinator ? "blindsum-coordinator"
+                          : peer.role == wire::Role::kKeyHolder ? "blindsum-keyholder"
+                                                                : "blindsum-party";
+    processes_.start(to_string(peer), {(plan_.programs / program).string(), path.string()},
+                     plan_.folder / "logs" / (to_string(peer) + ".log"));
+  }
+
+  // awaited is the role that must listen before the next one can start.
+  [[nodiscard]] wire::Peer awaited() const {
+    return endpoints_.empty() ? wire::kCoordinatorPeer : wire::kKeyHolderPeer;
+  }
+
+  void start_who_can() {
+    if (are_parties_started_) return;
+    const wire::Peer waiting_for = awaited();
+    const auto path = role_path(waiting_for, ".endpoint");
+    if (!std::filesystem::exists(path)) return;
+    std::string endpoint = read_text_file(path, 4096);
+    endpoint.erase(endpoint.find_last_not_of('\n') + 1);
+    endpoints_.emplace(waiting_for, endpoint);
+    if (waiting_for == wire::kCoordinatorPeer) return start(wire::kKeyHolderPeer);
+    are_parties_started_ = true;
+    for (std::uint32_t id = 0; id < plan_.settings.parties; ++id) start(wire::party_peer(id));
+  }
+
+  void take_exit(const wire::Peer& peer, const Exit& exit) {
+    if (exit.is_good()) {
+      if (peer == wire::kKeyHolderPeer) finished_.emplace();
+      return;
+    }
+    if (finished_) {
+      spdlog::warn("{} {} after the end of training", peer_name(peer), to_string(exit));
+      return;
+    }
+    const auto [ending, weight] = judge(peer, exit);
+    if (!first_failure_ || weight > worst_weight_) {
+      worst_ = ending;
+      worst_weight_ = weight;
+    }
+    if (!first_failure_) first_failure_.emplace();
+  }
+
+  // judge turns a bad exit into an ending. The weightier the nearer to the cause: a fault with a
+  // name of its own, then a death by signal, then any other failure; at the same weight key-holder
+  // and coordinator before parties.
+  [[nodiscard]] std::pair<Ending, int> judge(const wire::Peer& peer, const Exit& exit) const {
+    const int rank = peer.role == wire::Role::kParty ? 0 : 1;
+    if (exit.by_signal) {
+      return {{Fault::kRoleFailed, peer_name(peer) + " " + to_string(exit) + round_text()},
+              2 + rank};
+    }
+    const std::string reason = reason_of(plan_, peer);
+    const std::string text =
+        peer_name(peer) + " " + to_string(exit) + round_text() +
+        (reason.empty() ? "; see logs/" + to_string(peer) + ".log" : ": " + reason);
+    for (const Fault fault : {Fault::kUsage, Fault::kData, Fault::kKeys, Fault::kQuorumLost,
+                              Fault::kIntegrity, Fault::kDeadline}) {
+      if (exit.code == exit_code(fault)) return {{fault, text}, 4 + rank};
+    }
+    return {{Fault::kRoleFailed, text}, rank};
+  }
+
+  // round_text says in which round the federation was, by the key-holder's records.
+  [[nodiscard]] std::string round_text() const {
+    const auto records = records_of(records_path(plan_.folder, wire::kKeyHolderPeer));
+    const auto rounds =
+        std::count_if(records.begin(), records.end(),
+                      [](const nlohmann::json& record) { return record.contains("round"); });
+    return are_parties_started_ ? " in round " + std::to_string(rounds) : " before training began";
+  }
+
+  FederationPlan plan_;
+  std::map<wire::Peer, std::string> public_keys_;  // CURVE
+  std::map<wire::Peer, std::string> endpoints_;
+  bool are_parties_started_ = false;
+  report::Stopwatch start_watch_;
+  std::optional<report::Stopwatch> first_failure_, finished_;
+  Ending worst_;
+  int worst_weight_ = 0;
+  Processes processes_;
+};
+
+class MemoryFederation : public Federation {
+ public:
+  explicit MemoryFederation(const FederationPlan& plan)
+      : plan_(plan), previous_logger_(spdlog::default_logger()) {
+    auto logger = std::make_shared<spdlog::logger>(
+        "roles", std::make_shared<spdlog::sinks::basic_file_sink_mt>(
+                     (plan_.folder / "logs" / "roles.log").string()));
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %n %v", spdlog::pattern_time_type::utc);
+    spdlog::set_default_logger(std::move(logger));
+    thread_ = std::thread([this] { work(); });
+  }
+
+  ~MemoryFederation() override {
+    stop_ = true;
+    thread_.join();
+    spdlog::default_logger()->flush();
+    spdlog::set_default_logger(previous_logger_);
+  }
+  MemoryFederation(const MemoryFederation&) = delete;
+  MemoryFederation& operator=(const MemoryFederation&) = delete;
+
+  std::optional<Ending> poll() override {
+    return is_over_ ? std::optional<Ending>(ending_) : std::nullopt;
+  }
+
+ private:
+  // Member is one role: its session, its records, and how it ended.
+  struct Member {
+    wire::Peer peer;
+    std::unique_ptr<report::RecordWriter> records;
+    role::RoleProgram program;
+  };
+
+  void work() {
+    try {
+      ending_ = run();
+    } catch (const std::exception& error) {
+      ending_ = {fault_of(error), error.what()};
+    }
+    is_over_ = true;
+  }
+
+  Ending run() {
+    ThreadPool pool(plan_.settings.threads);
+    wire::MemoryLink link(plan_.run);
+    link.on_rejected = [](std::string_view peer, std::string_view why) {
+      spdlog::warn("peer={} rejected: {}", peer, why);
+    };
+    std::vector<Member> members;
+    const key_holder::KeyHolder* holder = nullptr;
+    for (const wire::Peer& peer : all_peers(plan_.settings.parties)) {
+      if (stop_) return {Fault::kInterrupted, ""};
+      const settings::RoleFile role = role_file_of(plan_, peer);
+      Member member{peer, std::make_unique<report::RecordWriter>(role.files.records), {}};
+      if (peer.role == wire::Role::kCoordinator) {
+        member.program =
+            role::program_of(coordinator::make_coordinator(role, pool, *member.records));
+      } else if (peer.role == wire::Role::kKeyHolder) {
+        auto session = key_holder::make_key_holder(role, pool, *member.records);
+        holder = session.get();
+        member.program = role::program_of(std::move(session));
+      } else {
+        member.program = role::program_of(party::make_party(role, pool, *member.records));
+      }
+      members.push_back(std::move(member));
+    }
+    for (Member& member : members) link.add(member.peer, *member.program.session);
+    (void)link.run(stop_);
+
+    for (Member& member : members) {
+      role::Ending ending = member.program.session->finished()
+                                ? member.program.ending()
+                                : role::Ending{Fault::kInterrupted, "stopped", {}};
+      if (member.peer == wire::kKeyHolderPeer && ending.fault == Fault::kNone) {
+        key_holder::save_model(model_path(plan_.folder), holder->shape(), holder->parameters());
+        ending.extra["model_digest"] = digest_text(model::model_digest(holder->parameters()));
+      }
+      member.records->end(
+          role::end_record(to_string(member.peer), ending, link.traffic(member.peer)));
+    }
+    if (holder->finished()) return {holder->fault(), holder->reason()};
+    return {Fault::kRoleFailed, "the roles stopped talking to each other; see logs/roles.log"};
+  }
+
+  FederationPlan plan_;
+  std::shared_ptr<spdlog::logger> previous_logger_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> is_over_{false};
+  Ending ending_;  // written before is_over_
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::filesystem::path records_path(const std::filesystem::path& folder, const wire::Peer& peer) {
+  return folder / "records" / (to_string(peer) + ".jsonl");
+}
+
+std::filesystem::path model_path(const std::filesystem::path& folder) {
+  return folder / "model.safetensors";
+}
+
+std::string peer_name(const wire::Peer& peer) {
+  if (peer.role == wire::Role::kCoordinator) return "coordinator";
+  if (peer.role == wire::Role::kKeyHolder) return "key-holder";
+  return "party " + std::to_string(peer.id);
+}
+
+std::vector<wire::Peer> all_peers(std::uint32_t parties) {
+  std::vector<wire::Peer> peers{wire::kCoordinatorPeer, wire::kKeyHolderPeer};
+  for (std::uint32_t id = 0; id < parties; ++id) peers.push_back(wire::party_peer(id));
+  return peers;
+}
+
+std::unique_ptr<Federation> start_processes(const FederationPlan& plan) {
+  return std::make_unique<ProcessFederation>(plan);
+}
+
+std::unique_ptr<Federation> start_in_memory(const FederationPlan& plan) {
+  return std::make_unique<MemoryFederation>(plan);
+}
+
+}  // namespace blindsum::launcher

@@ -1,0 +1,62 @@
+// A federation that runs: its roles as processes, or all of them in this process.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "shared/core/error.h"
+#include "shared/settings/settings.h"
+#include "shared/wire/messages.h"
+
+namespace blindsum::launcher {
+
+// Ending is how a run ended. `reason` names the role and what happened.
+struct Ending {
+  Fault fault = Fault::kNone;
+  std::string reason;
+};
+
+// FederationPlan is what the roles are made from. The folder has the subfolders logs, roles,
+// records and shards.
+struct FederationPlan {
+  settings::Settings settings;
+  wire::RunId run{};
+  std::filesystem::path folder;
+  std::filesystem::path programs;                // folder of the role programs
+  std::filesystem::path public_key, secret_key;  // empty when cipher is none
+  std::filesystem::path test;                    // test set
+};
+
+// records_path is where `peer` writes its records; model_path where the key-holder writes the
+// model.
+[[nodiscard]] std::filesystem::path records_path(const std::filesystem::path& folder,
+                                                 const wire::Peer& peer);
+[[nodiscard]] std::filesystem::path model_path(const std::filesystem::path& folder);
+
+// peer_name is what people call a role: "party 3", "key-holder". all_peers lists coordinator,
+// key-holder, parties.
+[[nodiscard]] std::string peer_name(const wire::Peer& peer);
+[[nodiscard]] std::vector<wire::Peer> all_peers(std::uint32_t parties);
+
+// Federation runs until it ends or is destroyed; then nothing of it runs any more.
+class Federation {
+ public:
+  virtual ~Federation() = default;
+
+  // poll does what is due and returns the ending once there is one. Never blocks for long. Throws
+  // Error when a role cannot be started.
+  virtual std::optional<Ending> poll() = 0;
+};
+
+// start_processes runs every role as a process, links encrypted and authenticated with fresh CURVE
+// keys: the coordinator first, the key-holder when it listens, then the parties. A role that dies
+// or fails ends the federation.
+[[nodiscard]] std::unique_ptr<Federation> start_processes(const FederationPlan& plan);
+
+// start_in_memory runs the same sessions over MemoryLink in one thread of this process. Their log
+// lines go to logs/roles.log.
+[[nodiscard]] std::unique_ptr<Federation> start_in_memory(const FederationPlan& plan);
+
+}  // namespace blindsum::launcher

@@ -1,0 +1,342 @@
+#include "scenarios/launcher/run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <sys/resource.h>
+
+#include "scenarios/launcher/manifest.h"
+#include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/scenario.h"
+#include "scenarios/launcher/summary.h"
+#include "shared/core/file.h"
+#include "shared/core/random.h"
+#include "shared/crypto/encryptor.h"
+#include "shared/crypto/kernels/kernel.h"
+#include "shared/role/codec.h"
+
+namespace blindsum::launcher {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::chrono::seconds kKeygenDeadline{600};
+constexpr std::chrono::seconds kKeyCheckDeadline{60};
+constexpr double kRoundGraceS = 10;
+constexpr std::chrono::milliseconds kPollInterval{10};
+constexpr rlim_t kOpenFiles = 16384;
+
+// RunFault is a fault with its name, on the way from where it was found to run_scenario.
+struct RunFault {
+  Ending ending;
+};
+
+[[noreturn]] void fail(Fault fault, std::string reason) {
+  throw RunFault{{fault, std::move(reason)}};
+}
+
+// RecordTail reads a records file as it grows.
+class RecordTail {
+ public:
+  explicit RecordTail(std::filesystem::path path) : path_(std::move(path)) {}
+
+  // next returns the complete round records that were added since the last call.
+  std::vector<report::RoundRecord> next() {
+    std::vector<report::RoundRecord> records;
+    std::ifstream file(path_);
+    if (!file.seekg(static_cast<std::streamoff>(offset_))) return records;
+    for (std::string line; std::getline(file, line) && !file.eof();) {
+      offset_ += line.size() + 1;
+      const json object = json::parse(line, nullptr, false);
+      if (object.is_object() && object.contains("round")) {
+        records.push_back(report::round_record_from_json(object));
+      }
+    }
+    return records;
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::size_t offset_ = 0;
+};
+
+// raise_open_files lets a thousand parties have their files and sockets, here and in the children.
+void raise_open_files() {
+  struct rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kOpenFiles) return;
+  limit.rlim_cur = std::min(kOpenFiles, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+class Run {
+ public:
+  Run(const RunOptions& options, Progress& progress)
+      : options_(options),
+        settings_(options.settings),
+        progress_(progress),
+        folder_(std::filesystem::absolute(options.folder)) {
+    fill_random(id_);
+  }
+
+  void go() {
+    (void)role::codec_of(
+        settings_);  // whether bits, parties and key size fit, before anything is made
+    make_folders();
+    announce();
+    raise_open_files();
+    // Processes stops key generation on every way out of this function.
+    Processes key_processes;
+    if (is_encrypted()) start_keys(key_processes);
+    prepare_data();
+    if (is_encrypted()) finish_keys(key_processes);
+    write_manifest();
+    train();
+  }
+
+  // finish writes the results of a run that ended so, and returns them.
+  RunResult finish(Ending ending) {
+    progress_.end();
+    Records records;
+    try {
+      records = gather_records(folder_, settings_.parties);
+    } catch (const Error& error) {
+      if (ending.fault == Fault::kNone) ending = {Fault::kRoleFailed, error.what()};
+    }
+    figures_.wall_s = watch_.seconds();
+    json summary = summary_of(settings_, records, ending, figures_);
+    if (ending.fault == Fault::kNone && summary["model_digest"].is_null()) {
+      ending = {Fault::kRoleFailed, "the key-holder ended without a model"};
+      summary = summary_of(settings_, records, ending, figures_);
+    }
+    write_rounds(folder_ / "rounds.jsonl", records);
+    write_file_atomic(folder_ / "summary.json", summary.dump(2) + "\n");
+    return {std::move(ending), std::move(summary)};
+  }
+
+ private:
+  [[nodiscard]] bool is_encrypted() const { return settings_.cipher != "none"; }
+
+  void check_stop() const {
+    if (*options_.stop) fail(Fault::kInterrupted, "interrupted by the user");
+  }
+
+  void make_folders() {
+    std::filesystem::create_directories(folder_);
+    for (const char* name : {"logs", "shards", "records", "roles", "keys"}) {
+      std::filesystem::create_directories(folder_ / name);
+    }
+    for (const char* name : {"roles", "keys"}) {
+      std::filesystem::permissions(folder_ / name, std::filesystem::perms::owner_all);
+    }
+    write_file_atomic(folder_ / "scenario.yaml", to_yaml(settings_));
+  }
+
+  void announce() {
+    progress_.say(settings_.name + ": " + std::to_string(settings_.parties) + " parties, " +
+                  std::to_string(settings_.rounds) + " rounds, " + security_text());
+    progress_.say("results: " + options_.folder.string());
+    if (!is_encrypted()) {
+      progress_.warn(
+          "WARNING: NOT ENCRYPTED: 'cipher: none' sends every update in the clear, for comparison");
+    }
+  }
+
+  [[nodiscard]] std::string security_text() const {
+    if (!is_encrypted()) return "NOT ENCRYPTED";
+    const bool is_short_key = settings_.paillier.key_bits < 3072;
+    return "Paillier with " + std::to_string(settings_.paillier.key_bits) + "-bit keys (" +
+           (is_short_key ? "112" : "at least 128") + "-bit security), randomizer " +
+           settings_.paillier.randomizer;
+  }
+
+  void start_keys(Processes& processes) {
+    const std::string program = (options_.programs / "blindsum-keyholder").string();
+    const auto log = folder_ / "logs" / "keys.log";
+    keys_ = options_.keys.empty() ? folder_ / "keys" : std::filesystem::absolute(options_.keys);
+    key_watch_.restart();
+    if (options_.keys.empty()) {
+      progress_.say("making a new key set");
+      processes.start("keys",
+                      {program, "keygen", "--out", keys_.string(), "--bits",
+                       std::to_string(settings_.paillier.key_bits)},
+                      log);
+    } else {
+      processes.start("keys", {program, "check", "--keys", keys_.string()}, log);
+    }
+  }
+
+  void finish_keys(Processes& processes) {
+    const auto deadline = options_.keys.empty() ? kKeygenDeadline : kKeyCheckDeadline;
+    const auto exit = processes.wait("keys", deadline, *options_.stop);
+    check_stop();
+    if (!exit) {
+      fail(Fault::kDeadline, "no key set after " + std::to_string(deadline.count()) + " s");
+    }
+    if (!exit->is_good()) {
+      std::string log = read_text_file(folder_ / "logs" / "keys.log");
+      log.erase(log.find_last_not_of('\n') + 1);
+      fail(exit->by_signal ? Fault::kRoleFailed : Fault::kKeys,
+           "blindsum-keyholder " + to_string(*exit) + ": " + log.substr(log.rfind('\n') + 1));
+    }
+    if (options_.keys.empty()) figures_.keygen_s = key_watch_.seconds();
+    settings::RoleFile role;
+    role.settings = settings_;
+    role.files.public_key = keys_ / "public.key";
+    key_id_ = digest_text(role::key_id_of(role::load_public_key(role)));
+  }
+
+  void prepare_data() {
+    const report::Stopwatch watch;
+    if (options_.data) {
+      data_ = *options_.data;
+    } else {
+      data_ = find_data(settings_, options_.data_directory, folder_ / "data",
+                        [this](const std::string& text) { progress_.warn(text); });
+    }
+    figures_.data = data_.name;
+    check_stop();
+    cut_shards(settings_, data_.train, folder_ / "shards");
+    check_stop();
+    figures_.data_s = watch.seconds();
+  }
+
+  void write_manifest() {
+    json manifest = {
+        {"started", utc_now()},        {"run", to_hex(id_)},
+        {"build", build_of()},         {"machine", machine_of()},
+        {"seed", settings_.seed},      {"codec_id", digest_text(role::codec_of(settings_).id())},
+        {"security", security_text()}, {"data", to_json(data_)}};
+    if (is_encrypted()) {
+      figures_.kernel = crypto::kernels::active_kernel().name();
+      manifest["kernel"] = figures_.kernel;
+      manifest["key_id"] = key_id_;
+      manifest["randomizer"] = {
+          {"name", settings_.paillier.randomizer},
+          {"assumption",
+           crypto::assumption_of(crypto::randomizer_from_string(settings_.paillier.randomizer))}};
+    }
+    write_file_atomic(folder_ / "manifest.json", manifest.dump(2) + "\n");
+  }
+
+  void train() {
+    FederationPlan plan;
+    plan.settings = settings_;
+    plan.run = id_;
+    plan.folder = folder_;
+    plan.programs = options_.programs;
+    if (is_encrypted()) {
+      plan.public_key = keys_ / "public.key";
+      plan.secret_key = keys_ / "secret.key";
+    }
+    plan.test = data_.test;
+    progress_.say("starting the roles");
+    const auto federation =
+        settings_.runtime == "memory" ? start_in_memory(plan) : start_processes(plan);
+    const Ending ending = watch_over(*federation);
+    if (ending.fault != Fault::kNone) throw RunFault{ending};
+  }
+
+  Ending watch_over(Federation& federation) {
+    RecordTail holder(records_path(folder_, wire::kKeyHolderPeer));
+    RecordTail coordinator(records_path(folder_, wire::kCoordinatorPeer));
+    RecordTail party(records_path(folder_, wire::party_peer(0)));
+    std::map<std::uint32_t, Progress::Round>
+        rounds;  // what is known of those that are not shown yet
+    std::optional<report::Stopwatch> train_watch;
+    report::Stopwatch quiet;  // since the last record of the key-holder
+    double patience_s =
+        2 * settings_.deadlines.start_s + settings_.deadlines.round_s + kRoundGraceS;
+
+    const auto take = [&](const report::RoundRecord& record) -> Progress::Round& {
+      Progress::Round& round = rounds[record.round];
+      round.round = record.round;
+      for (const auto& [phase, seconds] : record.phase_s) {
+        round.phase_s[phase] = std::max(round.phase_s[phase], seconds);
+      }
+      return round;
+    };
+    const auto read_records = [&] {
+      for (const auto& record : party.next()) take(record);
+      for (const auto& record : coordinator.next()) take(record).bytes_up = record.bytes_in;
+      for (const auto& record : holder.next()) {
+        quiet.restart();
+        patience_s = settings_.deadlines.round_s + kRoundGraceS;
+        Progress::Round& round = take(record);
+        round.evaluation = record.evaluation;
+        if (record.round == 0) {
+          train_watch.emplace();
+          progress_.begin(settings_.rounds);
+        } else {
+          progress_.round(round);
+        }
+        rounds.erase(rounds.begin(), rounds.upper_bound(record.round));
+      }
+    };
+
+    for (;;) {
+      const std::optional<Ending> ending = federation.poll();
+      read_records();
+      if (ending) {
+        if (train_watch) figures_.train_s = train_watch->seconds();
+        return *ending;
+      }
+      if (*options_.stop) return {Fault::kInterrupted, "interrupted by the user"};
+      if (quiet.seconds() > patience_s) {
+        return {Fault::kDeadline, std::string("the key-holder has not ended a round for ") +
+                                      std::to_string(static_cast<int>(patience_s)) + " s"};
+      }
+      std::this_thread::sleep_for(kPollInterval);
+    }
+  }
+
+  const RunOptions& options_;
+  const settings::Settings& settings_;
+  Progress& progress_;
+  std::filesystem::path folder_;
+  std::filesystem::path keys_;
+  std::string key_id_;
+  wire::RunId id_{};
+  DataSource data_;
+  Figures figures_;
+  report::Stopwatch watch_;
+  report::Stopwatch key_watch_;
+};
+
+}  // namespace
+
+RunResult run_scenario(const RunOptions& options, Progress& progress) {
+  Run run(options, progress);
+  try {
+    run.go();
+    return run.finish({});
+  } catch (const RunFault& fault) {
+    return run.finish(fault.ending);
+  } catch (const std::exception& error) {
+    return run.finish({fault_of(error), error.what()});
+  }
+}
+
+std::filesystem::path make_result_folder(const std::filesystem::path& parent,
+                                         const std::string& name) {
+  const std::string stem = name + "-" + utc_now(true);
+  try {
+    std::filesystem::create_directories(parent);
+    for (int attempt = 1;; ++attempt) {
+      const auto folder = parent / (attempt == 1 ? stem : stem + "-" + std::to_string(attempt));
+      if (std::filesystem::create_directory(folder)) return folder;
+    }
+  } catch (const std::filesystem::filesystem_error& error) {
+    throw ConfigError(parent.string() +
+                      ": no result folder can be made there: " + error.code().message());
+  }
+}
+
+std::filesystem::path programs_directory() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
+
+}  // namespace blindsum::launcher

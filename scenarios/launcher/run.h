@@ -1,0 +1,48 @@
+// One run of a scenario: keys, data, roles, supervision, results.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "scenarios/launcher/data_source.h"
+#include "scenarios/launcher/federation.h"
+#include "scenarios/launcher/progress.h"
+#include "shared/settings/settings.h"
+
+namespace blindsum::launcher {
+
+struct RunOptions {
+  settings::Settings settings;
+  std::filesystem::path folder;             // result folder, empty or new: see make_result_folder
+  std::filesystem::path programs;           // where the role programs are: see programs_directory
+  std::filesystem::path data_directory;     // of the KDD files
+  std::optional<DataSource> data;           // found already; else it is looked up
+  std::filesystem::path keys;               // key set to use; empty: a new one in folder/keys
+  const std::atomic<bool>* stop = nullptr;  // ends the run as interrupted; must not be null
+};
+
+struct RunResult {
+  Ending ending;
+  nlohmann::json summary;
+};
+
+// run_scenario runs the scenario in options.folder and leaves there scenario.yaml, manifest.json,
+// rounds.jsonl, summary.json, model.safetensors and the folders keys, logs, records, roles and
+// shards, as far as the run came. Every wait has a deadline: ten minutes for a new key set, start_s
+// twice and round_s for the first round, round_s + 10 s for each later one. When it returns, no
+// process of the run is left. A fault of the run is a result, not an exception.
+[[nodiscard]] RunResult run_scenario(const RunOptions& options, Progress& progress);
+
+// make_result_folder makes parent/<name>-<UTC time>, with -2, -3, … when that exists.
+// Throws ConfigError when it cannot be made.
+[[nodiscard]] std::filesystem::path make_result_folder(const std::filesystem::path& parent,
+                                                       const std::string& name);
+
+// programs_directory is the folder of the running executable.
+[[nodiscard]] std::filesystem::path programs_directory();
+
+}  // namespace blindsum::launcher

@@ -1,0 +1,270 @@
+#include "scenarios/launcher/scenario.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <yaml-cpp/yaml.h>
+
+#include "shared/core/error.h"
+#include "shared/core/file.h"
+#include "shared/settings/fields.h"
+
+namespace blindsum::launcher {
+namespace {
+
+using nlohmann::json;
+using settings::Field;
+
+constexpr std::size_t kMaxScenarioBytes = std::size_t{1} << 20;
+
+// edit_distance counts insertions, deletions and substitutions (Levenshtein 1966).
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row.back();
+}
+
+std::string_view last_part(std::string_view key) { return key.substr(key.rfind('.') + 1); }
+
+// plain_value reads an unquoted scalar by YAML's core schema.
+json plain_value(const std::string& text) {
+  if (text.empty() || text == "~" || text == "null") return nullptr;
+  if (text == "true") return true;
+  if (text == "false") return false;
+  const char* end = text.data() + text.size();
+  const auto complete = [&](std::from_chars_result result) {
+    return result.ec == std::errc() && result.ptr == end;
+  };
+  std::uint64_t natural = 0;
+  if (complete(std::from_chars(text.data(), end, natural))) return natural;
+  std::int64_t whole = 0;
+  if (complete(std::from_chars(text.data(), end, whole))) return whole;
+  double number = 0;
+  if (complete(std::from_chars(text.data(), end, number)) && std::isfinite(number)) return number;
+  return text;
+}
+
+json scalar_value(const YAML::Node& node) {
+  if (node.IsNull()) return nullptr;
+  if (!node.IsScalar()) return json::object();  // which no field takes
+  const bool is_quoted = node.Tag() == "!";
+  return is_quoted ? json(node.Scalar()) : plain_value(node.Scalar());
+}
+
+// value_of goes one level deep: no field needs more, and an alias may make a list contain itself.
+json value_of(const YAML::Node& node) {
+  if (!node.IsSequence()) return scalar_value(node);
+  json list = json::array();
+  for (const YAML::Node& item : node) list.push_back(scalar_value(item));
+  return list;
+}
+
+// Reader applies YAML nodes to one Settings object.
+class Reader {
+ public:
+  explicit Reader(settings::Settings& settings) : fields_(settings::fields_of(settings)) {}
+
+  void read_file(std::string_view text, const std::string& file) {
+    std::vector<YAML::Node> documents;
+    try {
+      documents = YAML::LoadAll(std::string(text));
+    } catch (const YAML::Exception& error) {
+      throw ConfigError(place(file, error.mark) + ": " + error.msg);
+    }
+    if (documents.empty() || documents[0].IsNull()) return;
+    if (documents.size() > 1) throw ConfigError(file + ": more than one YAML document");
+    if (!documents[0].IsMap()) throw ConfigError(file + ": keys and values are expected");
+    read_section(documents[0], "", file);
+  }
+
+  void apply(const Override& override) const {
+    const Field* field = find(override.key);
+    if (field == nullptr) {
+      if (is_section(override.key)) {
+        throw ConfigError(override.origin + ": '" + override.key + "' is a section; " +
+                          example_of(override.key));
+      }
+      throw ConfigError(override.origin + ": " + unknown(override.key));
+    }
+    YAML::Node node;
+    try {
+      node = YAML::Load(override.value);
+    } catch (const YAML::Exception& error) {
+      throw ConfigError(override.origin + ": " + error.msg);
+    }
+    set(*field, node, override.origin);
+  }
+
+ private:
+  static std::string place(const std::string& file, const YAML::Mark& mark) {
+    return mark.is_null() ? file : file + ":" + std::to_string(mark.line + 1);
+  }
+
+  void read_section(const YAML::Node& section, const std::string& prefix, const std::string& file) {
+    for (const auto& entry : section) {
+      const std::string where = place(file, entry.first.Mark());
+      if (!entry.first.IsScalar()) throw ConfigError(where + ": a key must be a word");
+      const std::string key = prefix + entry.first.Scalar();
+      if (const auto [first, is_new] = seen_.emplace(key, where); !is_new) {
+        throw ConfigError(where + ": key '" + key + "' was given before, at " + first->second);
+      }
+      if (const Field* field = find(key)) {
+        set(*field, entry.second, where);
+      } else if (!is_section(key)) {
+        throw ConfigError(where + ": " + unknown(key));
+      } else if (entry.second.IsMap()) {
+        read_section(entry.second, key + ".", file);
+      } else if (!entry.second.IsNull()) {
+        throw ConfigError(where + ": '" + key + "' is a section; " + example_of(key));
+      }
+    }
+  }
+
+  static void set(const Field& field, const YAML::Node& node, const std::string& where) {
+    try {
+      settings::set(field, value_of(node));
+    } catch (const ConfigError& error) {
+      throw ConfigError(where + ": " + std::string(field.key) + ": " + error.what());
+    }
+  }
+
+  [[nodiscard]] const Field* find(std::string_view key) const {
+    const auto found = std::find_if(fields_.begin(), fields_.end(),
+                                    [&](const Field& field) { return field.key == key; });
+    return found == fields_.end() ? nullptr : &*found;
+  }
+
+  [[nodiscard]] bool is_section(const std::string& key) const {
+    return std::any_of(fields_.begin(), fields_.end(),
+                       [&](const Field& field) { return field.key.starts_with(key + "."); });
+  }
+
+  [[nodiscard]] std::string example_of(const std::string& section) const {
+    std::string keys;
+    for (const Field& field : fields_) {
+      if (!field.key.starts_with(section + ".")) continue;
+      keys += (keys.empty() ? "" : ", ") + std::string(field.key);
+    }
+    return "its keys are " + keys;
+  }
+
+  // unknown names the nearest known key or section, unless all are far away.
+  [[nodiscard]] std::string unknown(const std::string& key) const {
+    std::vector<std::string_view> known;
+    for (const Field& field : fields_) {
+      for (auto dot = field.key.find('.'); dot != std::string_view::npos;
+           dot = field.key.find('.', dot + 1)) {
+        known.push_back(field.key.substr(0, dot));
+      }
+      known.push_back(field.key);
+    }
+    std::string_view nearest;
+    std::size_t least = std::max<std::size_t>(2, key.size() / 2) + 1;
+    for (const std::string_view name : known) {
+      std::size_t distance = edit_distance(key, name);
+      // A key in the wrong section: nearly the same last part.
+      const std::size_t moved = edit_distance(last_part(key), last_part(name));
+      if (moved <= last_part(key).size() / 4) distance = std::min(distance, moved + 1);
+      if (distance < least) {
+        least = distance;
+        nearest = name;
+      }
+    }
+    std::string text = "unknown key '" + key + "'";
+    if (!nearest.empty()) text += " (did you mean '" + std::string(nearest) + "'?)";
+    return text;
+  }
+
+  std::vector<Field> fields_;
+  std::map<std::string, std::string> seen_;  // key → where it was given
+};
+
+// yaml_value writes a value so that value_of reads it back.
+std::string yaml_value(const Field& field) {
+  const json value = settings::get(field);
+  if (!value.is_string()) return value.dump();
+  const auto& text = value.get_ref<const std::string&>();
+  return plain_value(text).is_string() ? text : value.dump();
+}
+
+}  // namespace
+
+Override override_from_set(std::string_view text) {
+  const auto equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0) {
+    throw ConfigError("--set " + std::string(text) + ": key=value is expected");
+  }
+  return {"--set " + std::string(text), std::string(text.substr(0, equals)),
+          std::string(text.substr(equals + 1))};
+}
+
+settings::Settings parse_scenario(std::string_view text, const std::string& file,
+                                  std::span<const Override> overrides) {
+  settings::Settings settings;
+  Reader reader(settings);
+  reader.read_file(text, file);
+  for (const Override& override : overrides) reader.apply(override);
+  return settings;
+}
+
+settings::Settings load_scenario(const std::filesystem::path& path,
+                                 std::span<const Override> overrides) {
+  std::string text;
+  try {
+    text = read_text_file(path, kMaxScenarioBytes);
+  } catch (const Error& error) {
+    throw ConfigError(error.what());
+  }
+  return parse_scenario(text, path.string(), overrides);
+}
+
+std::string to_yaml(const settings::Settings& settings) {
+  settings::Settings copy = settings;
+  std::string text;
+  std::vector<std::string> open;  // the sections that the last key was in
+  for (const Field& field : settings::fields_of(copy)) {
+    std::vector<std::string> sections;
+    std::string_view rest = field.key;
+    for (auto dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
+      sections.emplace_back(rest.substr(0, dot));
+      rest.remove_prefix(dot + 1);
+    }
+    for (std::size_t depth = 0; depth < sections.size(); ++depth) {
+      if (depth < open.size() && open[depth] == sections[depth]) continue;
+      text += std::string(2 * depth, ' ') + sections[depth] + ":\n";
+      open.resize(depth);
+      open.push_back(sections[depth]);
+    }
+    open = sections;
+    text +=
+        std::string(2 * sections.size(), ' ') + std::string(rest) + ": " + yaml_value(field) + "\n";
+  }
+  return text;
+}
+
+std::string key_table() {
+  settings::Settings defaults;
+  std::string text = "| key | values | default | meaning |\n|---|---|---|---|\n";
+  for (const Field& field : settings::fields_of(defaults)) {
+    text += "| `" + std::string(field.key) + "` | " + settings::allowed_values(field) + " | `" +
+            yaml_value(field) + "` | " + std::string(field.meaning) + " |\n";
+  }
+  return text;
+}
+
+}  // namespace blindsum::launcher

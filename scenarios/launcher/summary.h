@@ -1,0 +1,43 @@
+// The results of a run, drawn from the records of its roles.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "scenarios/launcher/federation.h"
+#include "shared/report/records.h"
+#include "shared/settings/settings.h"
+
+namespace blindsum::launcher {
+
+// Records are those of all roles of a run.
+struct Records {
+  std::vector<report::RoundRecord> rounds;  // by round, then coordinator, key-holder, parties
+  std::vector<nlohmann::json> ends;         // last lines of the roles that wrote one
+};
+
+// gather_records reads the records that the roles have left, complete or not.
+[[nodiscard]] Records gather_records(const std::filesystem::path& folder, std::uint32_t parties);
+
+// write_rounds writes the merged records, one a line.
+void write_rounds(const std::filesystem::path& path, const Records& records);
+
+// Figures are what the launcher measured itself, in seconds, and names that it knows.
+struct Figures {
+  std::string data;    // name of the data source
+  std::string kernel;  // arithmetic kernel; empty when unknown
+  double wall_s = 0, keygen_s = 0, data_s = 0, train_s = 0;
+};
+
+// summary_of makes summary.json. "final" is the last evaluation, "best" the one with the lowest
+// contest cost (the earliest of equals), both null when nothing was evaluated. phase_s sums over
+// the rounds the time of the slowest role in each phase. bytes_up and bytes_down are what all
+// parties together sent and received. peak_rss_mib is the largest process.
+[[nodiscard]] nlohmann::json summary_of(const settings::Settings& settings, const Records& records,
+                                        const Ending& ending, const Figures& figures);
+
+}  // namespace blindsum::launcher

@@ -1,0 +1,234 @@
+#include "scenarios/launcher/scenario.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "shared/core/error.h"
+#include "shared/core/file.h"
+#include "shared/core/seeded_random.h"
+#include "shared/settings/fields.h"
+
+namespace {
+
+using namespace blindsum;
+using namespace blindsum::launcher;
+
+// refusal returns what parsing `text` as the file x.yaml throws.
+std::string refusal(const std::string& text, const std::vector<std::string>& sets = {}) {
+  try {
+    std::vector<Override> overrides;
+    for (const std::string& set : sets) overrides.push_back(override_from_set(set));
+    (void)parse_scenario(text, "x.yaml", overrides);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "nothing was refused";
+}
+
+settings::Settings with_sets(const std::string& text, const std::vector<std::string>& sets) {
+  std::vector<Override> overrides;
+  for (const std::string& set : sets) overrides.push_back(override_from_set(set));
+  return parse_scenario(text, "x.yaml", overrides);
+}
+
+bool same(const settings::Settings& a, const settings::Settings& b) {
+  return settings::to_json(a) == settings::to_json(b);
+}
+
+}  // namespace
+
+TEST_CASE("an empty scenario has the defaults") {
+  CHECK(same(parse_scenario("", "x.yaml"), {}));
+  CHECK(same(parse_scenario("# only a comment\n", "x.yaml"), {}));
+  CHECK(same(parse_scenario("data:\n", "x.yaml"), {}));
+}
+
+TEST_CASE("block and flow style read the same") {
+  const auto block = parse_scenario(
+      "parties: 5\ndata:\n  source: kdd99\n  partition:\n    kind: dirichlet\n    alpha: 1\n"
+      "model:\n  hidden:\n    - 64\n    - 32\nserver:\n  rate: 1e-3\n",
+      "x.yaml");
+  const auto flow = parse_scenario(
+      "{parties: 5, data: {source: kdd99, partition: {kind: dirichlet, alpha: 1.0}}, "
+      "model: {hidden: [64, 32]}, server: {rate: 0.001}}",
+      "x.yaml");
+  CHECK(same(block, flow));
+  CHECK(block.parties == 5);
+  CHECK(block.data.partition.alpha == 1.0);
+  CHECK(block.model.hidden == std::vector<std::uint32_t>{64, 32});
+  CHECK(block.server.rate == 0.001);
+}
+
+TEST_CASE("an unknown key is refused with its line and the nearest known name") {
+  CHECK(refusal("name: a\nseed: 1\npartys: 10\n") ==
+        "x.yaml:3: unknown key 'partys' (did you mean 'parties'?)");
+  CHECK(refusal("local:\n  batch: 3\n") ==
+        "x.yaml:2: unknown key 'local.batch' (did you mean 'local.batch_rows'?)");
+  CHECK(refusal("data: { partition: { knid: iid } }\n") ==
+        "x.yaml:1: unknown key 'data.partition.knid' (did you mean 'data.partition.kind'?)");
+  CHECK(refusal("\n\nbatch_rows: 3\n") ==
+        "x.yaml:3: unknown key 'batch_rows' (did you mean 'local.batch_rows'?)");
+  CHECK(refusal("dat: { source: auto }\n") == "x.yaml:1: unknown key 'dat' (did you mean 'data'?)");
+  CHECK(refusal("zzzzzzzzzzzz: 1\n") == "x.yaml:1: unknown key 'zzzzzzzzzzzz'");
+  CHECK(refusal("<<: { parties: 3 }\n").starts_with("x.yaml:1: unknown key '<<'"));
+}
+
+TEST_CASE("a value of the wrong type or range is refused with what is allowed") {
+  CHECK(refusal("seed: 1\nparties: 2\n") ==
+        "x.yaml:2: parties: 2 is not allowed; use a whole number from 3 to 1000");
+  CHECK(refusal("parties: ten\n") ==
+        "x.yaml:1: parties: 'ten' is not allowed; use a whole number from 3 to 1000");
+  CHECK(refusal("parties: 10.5\n") ==
+        "x.yaml:1: parties: 10.5 is not allowed; use a whole number from 3 to 1000");
+  CHECK(refusal("parties: '10'\n") ==
+        "x.yaml:1: parties: '10' is not allowed; use a whole number from 3 to 1000");
+  CHECK(refusal("parties: [3]\n") ==
+        "x.yaml:1: parties: [3] is not allowed; use a whole number from 3 to 1000");
+  CHECK(refusal("parties:\n") ==
+        "x.yaml:1: parties: null is not allowed; use a whole number from 3 to 1000");
+  CHECK(refusal("parties: 18446744073709551619\n").starts_with("x.yaml:1: parties: "));
+  CHECK(refusal("rounds: 0\n") ==
+        "x.yaml:1: rounds: 0 is not allowed; use a whole number from 1 to 100000");
+  CHECK(refusal("cipher: rot13\n") ==
+        "x.yaml:1: cipher: 'rot13' is not allowed; use paillier or none");
+  CHECK(refusal("algorithm: fedavg\n") ==
+        "x.yaml:1: algorithm: 'fedavg' is not allowed; use fedsgd");
+  CHECK(refusal("paillier:\n  key_bits: 1024\n") ==
+        "x.yaml:2: paillier.key_bits: 1024 is not allowed; use 2048, 3072 or 4096");
+  CHECK(refusal("data: {partition: {alpha: 0}}\n") ==
+        "x.yaml:1: data.partition.alpha: 0 is not allowed; use a number from 0.001 to 1000");
+  CHECK(refusal("data: {partition: {alpha: .nan}}\n") ==
+        "x.yaml:1: data.partition.alpha: '.nan' is not allowed; use a number from 0.001 to 1000");
+  CHECK(refusal("fixed_point: {bits: 33}\n") ==
+        "x.yaml:1: fixed_point.bits: 33 is not allowed; use a whole number from 2 to 32");
+  CHECK(refusal("model: {hidden: 41}\n") ==
+        "x.yaml:1: model.hidden: 41 is not allowed; use a list of 1 to 8 whole numbers from 1 to "
+        "4096");
+  CHECK(refusal("name: ../escape\n") ==
+        "x.yaml:1: name: '../escape' is not allowed; use 1 to 64 letters, digits, '_', '-' or '.'");
+  CHECK(refusal("name: true\n").starts_with("x.yaml:1: name: true is not allowed"));
+}
+
+TEST_CASE("a key given twice is refused with both places") {
+  CHECK(refusal("parties: 3\nrounds: 2\nparties: 3\n") ==
+        "x.yaml:3: key 'parties' was given before, at x.yaml:1");
+  CHECK(refusal("local: {batch_rows: 3}\nlocal: {batch_rows: 3}\n") ==
+        "x.yaml:2: key 'local' was given before, at x.yaml:1");
+  CHECK(refusal("local:\n  batch_rows: 3\n  batch_rows: 4\n") ==
+        "x.yaml:3: key 'local.batch_rows' was given before, at x.yaml:2");
+}
+
+TEST_CASE("a section that holds a value is refused with its keys") {
+  CHECK(refusal("local: 256\n") == "x.yaml:1: 'local' is a section; its keys are local.batch_rows");
+  CHECK(refusal("", {"deadlines=3"}) ==
+        "--set deadlines=3: 'deadlines' is a section; its keys are deadlines.round_s, "
+        "deadlines.start_s");
+}
+
+TEST_CASE("what is not a mapping of keys is refused") {
+  CHECK(refusal("- a\n- b\n") == "x.yaml: keys and values are expected");
+  CHECK(refusal("just text\n") == "x.yaml: keys and values are expected");
+  CHECK(refusal("a: 1\n---\nb: 2\n") == "x.yaml: more than one YAML document");
+  CHECK(refusal("[a]: 1\n") == "x.yaml:1: a key must be a word");
+  CHECK(refusal("parties: 3\nrounds: [1, 2\n").starts_with("x.yaml:"));
+  CHECK(refusal("parties: *anchor\n").starts_with("x.yaml:1: "));
+}
+
+TEST_CASE("--set goes through the same checks") {
+  CHECK(with_sets("rounds: 5\n", {"rounds=7", "data.partition.kind=dirichlet",
+                                  "model.hidden=[64,32]", "deadlines.round_s=2.5"})
+            .rounds == 7);
+  CHECK(with_sets("", {"model.hidden=[64,32]"}).model.hidden == std::vector<std::uint32_t>{64, 32});
+  CHECK(with_sets("", {"rounds=3", "rounds=4"}).rounds == 4);
+  CHECK(refusal("", {"local.batch=3"}) ==
+        "--set local.batch=3: unknown key 'local.batch' (did you mean 'local.batch_rows'?)");
+  CHECK(refusal("", {"parties=2"}) ==
+        "--set parties=2: parties: 2 is not allowed; use a whole number from 3 to 1000");
+  CHECK(refusal("", {"cipher="}) ==
+        "--set cipher=: cipher: null is not allowed; use paillier or none");
+  CHECK(refusal("", {"rounds"}) == "--set rounds: key=value is expected");
+  CHECK(refusal("", {"=3"}) == "--set =3: key=value is expected");
+  CHECK(refusal("", {"model.hidden=[3"}).starts_with("--set model.hidden=[3: "));
+}
+
+TEST_CASE("the resolved scenario reads back as the same settings") {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    INFO("seed " << seed);
+    SeededRandom random(seed, "scenario");
+    settings::Settings settings;
+    for (const settings::Field& field : settings::fields_of(settings)) {
+      if (!field.words.empty()) {
+        const std::string word(field.words[random.below(field.words.size())]);
+        set(field,
+            type_of(field) == "word" ? nlohmann::json(word) : nlohmann::json(std::stoul(word)));
+      } else if (type_of(field) == "number") {
+        set(field, field.least + random.uniform() * (field.most - field.least));
+      } else if (type_of(field) == "whole number") {
+        const auto most = static_cast<std::uint64_t>(std::min(field.most, 1e9));
+        set(field, static_cast<std::uint64_t>(field.least) +
+                       random.below(most - static_cast<std::uint64_t>(field.least) + 1));
+      } else if (type_of(field) == "list") {
+        set(field, nlohmann::json::array({1 + random.below(4096), 1 + random.below(4096)}));
+      }
+    }
+    const std::string yaml = to_yaml(settings);
+    INFO(yaml);
+    CHECK(same(parse_scenario(yaml, "x.yaml"), settings));
+  }
+  for (const char* name : {"true", "null", "123", "1e3", "0x10", "a.b-c_d"}) {
+    settings::Settings settings;
+    settings.name = name;
+    CHECK(parse_scenario(to_yaml(settings), "x.yaml").name == name);
+  }
+}
+
+TEST_CASE("hostile text is a ConfigError, never anything else") {
+  const std::string good = to_yaml({});
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    INFO("seed " << seed);
+    SeededRandom random(seed, "hostile");
+    std::string text = good;
+    for (std::uint64_t i = 0; i <= random.below(4); ++i) {
+      text[random.below(text.size())] = static_cast<char>(random.below(256));
+    }
+    text.resize(random.below(text.size() + 1));
+    try {
+      (void)parse_scenario(text, "x.yaml");
+    } catch (const ConfigError&) {
+    }
+  }
+}
+
+TEST_CASE("endless and very deep values are refused") {
+  CHECK(refusal("parties: &a [*a]\n").starts_with("x.yaml:1: parties: "));
+  CHECK(refusal("model: {hidden: &a [[*a], 3]}\n").starts_with("x.yaml:1: model.hidden: "));
+  CHECK(refusal("data: &a {partition: *a}\n").starts_with("x.yaml:1: unknown key"));
+  CHECK(refusal("parties: " + std::string(100'000, '[')) != "nothing was refused");
+  CHECK(refusal(std::string(100'000, '{')) != "nothing was refused");
+}
+
+TEST_CASE("a missing file is a ConfigError") {
+  CHECK_THROWS_AS((void)load_scenario("no/such/file.yaml"), ConfigError);
+}
+
+TEST_CASE("every scenario that is shipped can be read, and is named as its file") {
+  int found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("scenarios")) {
+    if (entry.path().extension() != ".yaml") continue;
+    INFO(entry.path().string());
+    CHECK(load_scenario(entry.path()).name == entry.path().stem());
+    ++found;
+  }
+  CHECK(found >= 4);
+  settings::Settings defaults;
+  defaults.name = "kdd-iid-10";
+  CHECK(same(load_scenario("scenarios/kdd-iid-10.yaml"), defaults));
+}
+
+TEST_CASE("scenarios/README.md holds the table of all keys as it is") {
+  CHECK(read_text_file("scenarios/README.md").find(key_table()) != std::string::npos);
+}

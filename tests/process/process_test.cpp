@@ -1,0 +1,287 @@
+// Whole federations of real processes over real sockets, and what happens when one of them goes
+// wrong.
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+#include <signal.h>
+
+#include "party/key_holder/key_store.h"
+#include "shared/core/file.h"
+#include "shared/core/hash.h"
+#include "tests/support/program.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_keys.h"
+
+namespace blindsum {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using test::Outcome;
+
+// World is a folder with a small synthetic data set, a key set and a scenario.
+struct World {
+  test::TempDir dir;
+  std::filesystem::path data = dir.path() / "data";
+  std::filesystem::path keys = dir.path() / "keys";
+  std::filesystem::path scenario = dir.path() / "small.yaml";
+
+  World() {
+    key_holder::save_key_set(keys, test::key_2048());
+    write_file_atomic(scenario,
+                      "name: small\nparties: 3\nrounds: 2\nmodel: { hidden: [8] }\n"
+                      "data: { source: synthetic }\nlocal: { batch_rows: 64 }\n"
+                      "paillier: { key_bits: 2048, randomizer: short }\n"
+                      "deadlines: { round_s: 10, start_s: 20 }\n");
+  }
+
+  [[nodiscard]] std::vector<std::string> arguments(const std::string& out,
+                                                   std::vector<std::string> more = {}) const {
+    std::vector<std::string> all{"run",    scenario.string(), "--out", (dir.path() / out).string(),
+                                 "--keys", keys.string()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  [[nodiscard]] Outcome run(const std::string& out, std::vector<std::string> more = {}) const {
+    return test::run_program("blindsum", arguments(out, std::move(more)), dir.path());
+  }
+  // folder is the result folder that a run made inside `out`; `out` itself while there is none.
+  [[nodiscard]] std::filesystem::path folder(const std::string& out) const {
+    std::error_code none;
+    const std::filesystem::directory_iterator inside(dir.path() / out, none);
+    return none || inside == std::filesystem::directory_iterator() ? dir.path() / out
+                                                                   : inside->path();
+  }
+  [[nodiscard]] json summary(const std::string& out) const {
+    return json::parse(read_text_file(folder(out) / "summary.json"));
+  }
+  // rounds_done counts the key-holder's records of a run that may still be going on.
+  [[nodiscard]] std::size_t rounds_done(const std::string& out) const {
+    std::ifstream file(folder(out) / "records" / "keyholder.jsonl");
+    std::size_t lines = 0;
+    for (std::string line; std::getline(file, line);) ++lines;
+    return lines;
+  }
+};
+
+TEST_CASE("real processes, one process, other threads, encrypted or not: the same model digest") {
+  const World world;
+  const Outcome encrypted = world.run("encrypted");
+  INFO(encrypted.err);
+  REQUIRE(encrypted.exit_code == 0);
+  const std::string digest = world.summary("encrypted").at("model_digest");
+  CHECK(digest.starts_with("sha256:"));
+  CHECK(digest.size() == 7 + 64);
+
+  const std::map<std::string, std::vector<std::string>> others{
+      {"plain", {"--set", "cipher=none"}},
+      {"threads", {"--set", "threads=3"}},
+      {"memory", {"--set", "runtime=memory"}},
+      {"half", {"--set", "paillier.randomizer=half", "--set", "runtime=memory"}},
+      {"plain-memory", {"--set", "runtime=memory", "--set", "cipher=none"}},
+  };
+  for (const auto& [name, options] : others) {
+    const Outcome outcome = world.run(name, options);
+    INFO(name, ": ", outcome.err);
+    REQUIRE(outcome.exit_code == 0);
+    CHECK(world.summary(name).at("model_digest") == digest);
+    CHECK(world.summary(name).at("status") == "done");
+  }
+}
+
+TEST_CASE("a run leaves the whole result folder, and the model's bytes have the digest it names") {
+  const World world;
+  const Outcome outcome = world.run("result", {"--json"});
+  INFO(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  const auto folder = world.folder("result");
+  for (const char* name : {"scenario.yaml", "manifest.json", "rounds.jsonl", "summary.json",
+                           "model.safetensors", "logs", "shards"}) {
+    CHECK_MESSAGE(std::filesystem::exists(folder / name), name);
+  }
+  const json summary = json::parse(outcome.out);
+  CHECK(summary == world.summary("result"));
+  CHECK(summary.at("cipher") == "paillier");
+  CHECK(summary.at("key_bits") == 2048);
+  CHECK(summary.at("final").at("accuracy").get<double>() > 0.2);
+  const Bytes model = read_file(folder / "model.safetensors");
+  const std::uint64_t header = read_le64(model, 0);
+  CHECK(digest_text(sha256(ByteView(model).subspan(8 + header))) == summary.at("model_digest"));
+
+  std::size_t records = 0;
+  std::ifstream rounds(folder / "rounds.jsonl");
+  for (std::string line; std::getline(rounds, line); ++records) CHECK(json::accept(line));
+  CHECK(records == 3 * 5);  // statistics and two gradient rounds, five roles
+}
+
+TEST_CASE("no secret appears in arguments, logs, records or role files of a run") {
+  const World world;
+  REQUIRE(world.run("scan").exit_code == 0);
+  const Bytes secret = read_file(world.keys / "secret.key");
+  std::vector<std::string> needles;
+  for (std::size_t i = 16; i + 16 < secret.size(); i += 8) {
+    const ByteView piece = ByteView(secret).subspan(i, 16);
+    needles.emplace_back(piece.begin(), piece.end());
+    needles.push_back(to_hex(piece));
+  }
+  std::size_t curve_secrets = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(world.dir.path() / "scan")) {
+    if (entry.path().extension() != ".secret") continue;
+    ++curve_secrets;
+    CHECK((entry.status().permissions() & std::filesystem::perms(077)) ==
+          std::filesystem::perms::none);
+    needles.push_back(read_text_file(entry.path()).substr(0, 40));
+  }
+  CHECK(curve_secrets == 5);
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(world.dir.path() / "scan")) {
+    if (!entry.is_regular_file() || entry.path().extension() == ".secret") continue;
+    const std::string text = read_text_file(entry.path());
+    for (const std::string& needle : needles) {
+      CHECK_MESSAGE(text.find(needle) == std::string::npos, entry.path().string());
+    }
+  }
+}
+
+TEST_CASE(
+    "a role that is killed in mid-run ends the launcher with a named fault, and nothing stays "
+    "behind") {
+  for (const std::string role : {"blindsum-party", "blindsum-coordinator", "blindsum-keyholder"}) {
+    CAPTURE(role);
+    const World world;
+    test::Program launcher("blindsum", world.arguments("killed", {"--set", "rounds=100000"}),
+                           world.dir.path());
+    REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("killed") >= 2; }));
+    const auto children = test::children_of(launcher.pid());
+    CHECK(children.size() == 5);
+    pid_t victim = 0;
+    for (const auto& [pid, name] : children) {
+      if (role.starts_with(name)) victim = pid;
+    }
+    REQUIRE(victim != 0);
+    kill(victim, SIGKILL);
+    const Outcome outcome = launcher.wait(15s);
+    INFO(outcome.err);
+    CHECK(outcome.exit_code == 5);
+    CHECK(outcome.err.find("signal 9") != std::string::npos);
+    CHECK(world.summary("killed").at("status") == "role_failed");
+    for (const auto& [pid, name] : children) CHECK_FALSE(test::is_alive(pid));
+  }
+}
+
+TEST_CASE("a stopped coordinator ends the run at the deadline with a named fault") {
+  const World world;
+  test::Program launcher(
+      "blindsum",
+      world.arguments("stopped", {"--set", "rounds=100000", "--set", "deadlines.round_s=2"}),
+      world.dir.path());
+  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("stopped") >= 2; }));
+  const auto children = test::children_of(launcher.pid());
+  for (const auto& [pid, name] : children) {
+    if (std::string("blindsum-coordinator").starts_with(name)) kill(pid, SIGSTOP);
+  }
+  const Outcome outcome = launcher.wait(30s);
+  INFO(outcome.err);
+  CHECK(outcome.exit_code == 8);
+  CHECK(world.summary("stopped").at("status") == "deadline");
+  for (const auto& [pid, name] : children) CHECK_FALSE(test::is_alive(pid));
+}
+
+TEST_CASE("Ctrl-C stops everything and says so") {
+  const World world;
+  test::Program launcher("blindsum", world.arguments("interrupted", {"--set", "rounds=100000"}),
+                         world.dir.path());
+  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("interrupted") >= 2; }));
+  const auto children = test::children_of(launcher.pid());
+  launcher.signal(SIGINT);
+  const Outcome outcome = launcher.wait(15s);
+  CHECK(outcome.exit_code == 130);
+  CHECK(world.summary("interrupted").at("status") == "interrupted");
+  for (const auto& [pid, name] : children) CHECK_FALSE(test::is_alive(pid));
+}
+
+TEST_CASE("when the launcher itself is killed its processes end too") {
+  const World world;
+  test::Program launcher("blindsum", world.arguments("orphans", {"--set", "rounds=100000"}),
+                         world.dir.path());
+  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("orphans") >= 2; }));
+  const auto children = test::children_of(launcher.pid());
+  REQUIRE(children.size() == 5);
+  launcher.signal(SIGKILL);
+  CHECK(launcher.wait(5s).exit_code == 128 + SIGKILL);
+  for (const auto& [pid, name] : children) {
+    CHECK(test::wait_until(5s, [pid = pid] { return !test::is_alive(pid); }));
+  }
+}
+
+TEST_CASE("bad input ends with its own exit code and a message that says what and where") {
+  const World world;
+  const auto expect = [&](const std::vector<std::string>& options, int code,
+                          const std::string& text) {
+    const Outcome outcome = world.run("bad", options);
+    CAPTURE(text);
+    INFO(outcome.err);
+    CHECK(outcome.exit_code == code);
+    CHECK(outcome.err.find(text) != std::string::npos);
+  };
+  expect({"--set", "partys=3"}, 2, "did you mean 'parties'?");
+  expect({"--set", "parties=2"}, 2, "parties");
+  expect({"--no-such-option"}, 2, "no-such-option");
+  expect({"--set", "data.source=kdd99", "--data", world.dir.path().string()}, 3,
+         "kddcup.data_10_percent");
+  expect({"--set", "paillier.key_bits=3072"}, 4, "2048");
+
+  write_file_atomic(world.scenario, "name: x\nrounds: 2\npartys: 3\n");
+  expect({}, 2, "small.yaml:3: unknown key 'partys' (did you mean 'parties'?)");
+  write_file_atomic(world.scenario, "name: [x\n");
+  expect({}, 2, "small.yaml:");
+  std::filesystem::remove(world.scenario);
+  expect({}, 2, "small.yaml");
+}
+
+TEST_CASE("a broken line in the data names file and line") {
+  const World world;
+  std::filesystem::create_directories(world.data);
+  const std::string good =
+      "0,tcp,http,SF,181,5450,0,0,0,0,0,1,0,0,0,0,0,0,0,0,0,0,8,8,0.00,0.00,0.00,0.00,1.00,0.00,"
+      "0.00,9,9,1.00,0.00,0.11,0.00,0.00,0.00,0.00,0.00,normal.\n";
+  write_file_atomic(world.data / "corrected", good);
+  write_file_atomic(world.data / "kddcup.data_10_percent", good + good + "0,tcp,http\n");
+  const Outcome outcome =
+      world.run("broken", {"--set", "data.source=kdd99", "--data", world.data.string()});
+  INFO(outcome.err);
+  CHECK(outcome.exit_code == 3);
+  CHECK(outcome.err.find("kddcup.data_10_percent:3: 3 fields, expected 42") != std::string::npos);
+}
+
+TEST_CASE("a secret key that others may read is refused before anything starts") {
+  const World world;
+  std::filesystem::permissions(world.keys / "secret.key", std::filesystem::perms(0644));
+  const Outcome outcome = world.run("unprotected");
+  CHECK(outcome.exit_code == 4);
+  CHECK(outcome.err.find("chmod 600") != std::string::npos);
+}
+
+TEST_CASE("compare finds the encrypted and the integer run identical and writes the table") {
+  const World world;
+  const Outcome outcome =
+      test::run_program("blindsum",
+                        {"compare", world.scenario.string(), "--out",
+                         (world.dir.path() / "compare").string(), "--keys", world.keys.string()},
+                        world.dir.path());
+  INFO(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  const json result = json::parse(read_text_file(world.folder("compare") / "compare.json"));
+  CHECK(result.at("identical") == true);
+  CHECK(result.at("federated_encrypted").at("model_digest") ==
+        result.at("federated_integer").at("model_digest"));
+  CHECK(result.at("centralized").at("final").at("accuracy").get<double>() > 0.2);
+  CHECK(outcome.out.find("federated_encrypted") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace blindsum
