@@ -29,13 +29,17 @@ std::filesystem::path secret_key_path(const std::filesystem::path& directory) {
   return directory / "secret.key";
 }
 
-void save_key_set(const std::filesystem::path& directory, const crypto::SecretKey& key) {
-  std::filesystem::create_directories(directory);
+void require_no_key_set(const std::filesystem::path& directory) {
   for (const auto& path : {public_key_path(directory), secret_key_path(directory)}) {
     if (std::filesystem::exists(path)) {
       throw KeyError(path.string() + ": exists already; keys are never overwritten");
     }
   }
+}
+
+void save_key_set(const std::filesystem::path& directory, const crypto::SecretKey& key) {
+  require_no_key_set(directory);
+  std::filesystem::create_directories(directory);
   const SecretBytes secret = key.serialize();
   write_secret_file(secret_key_path(directory), secret.bytes());
   write_file_atomic(public_key_path(directory), key.public_key().serialize());

@@ -15,6 +15,10 @@ namespace blindsum::key_holder {
 // already: keys are never overwritten.
 void save_key_set(const std::filesystem::path& directory, const crypto::SecretKey& key);
 
+// require_no_key_set throws KeyError when one of the two files exists: before the long search for
+// primes.
+void require_no_key_set(const std::filesystem::path& directory);
+
 // load_secret_key reads and validates the secret key and checks that the public key beside it
 // belongs to it. Throws KeyError.
 [[nodiscard]] crypto::SecretKey load_secret_key(const std::filesystem::path& secret_key_file,

@@ -18,6 +18,7 @@ namespace {
 using namespace blindsum;
 
 int keygen(const std::string& directory, std::size_t bits) {
+  key_holder::require_no_key_set(directory);
   ThreadPool pool(0);
   const crypto::SecretKey key = crypto::generate_key(
       bits, pool, crypto::KeyPolicy::kSecure, [](int primes, std::uint64_t tested) {

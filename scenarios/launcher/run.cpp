@@ -16,7 +16,7 @@
 #include "shared/core/file.h"
 #include "shared/core/random.h"
 #include "shared/crypto/encryptor.h"
-#include "shared/crypto/kernels/kernel.h"
+#include "shared/crypto/public_key.h"
 #include "shared/role/codec.h"
 
 namespace blindsum::launcher {
@@ -211,7 +211,7 @@ class Run {
         {"seed", settings_.seed},      {"codec_id", digest_text(role::codec_of(settings_).id())},
         {"security", security_text()}, {"data", to_json(data_)}};
     if (is_encrypted()) {
-      figures_.kernel = crypto::kernels::active_kernel().name();
+      figures_.kernel = crypto::kernel_name();
       manifest["kernel"] = figures_.kernel;
       manifest["key_id"] = key_id_;
       manifest["randomizer"] = {
@@ -326,7 +326,7 @@ std::filesystem::path make_result_folder(const std::filesystem::path& parent,
   try {
     std::filesystem::create_directories(parent);
     for (int attempt = 1;; ++attempt) {
-      const auto folder = parent / (attempt == 1 ? stem : stem + "-" + std::to_string(attempt));
+      auto folder = parent / (attempt == 1 ? stem : stem + "-" + std::to_string(attempt));
       if (std::filesystem::create_directory(folder)) return folder;
     }
   } catch (const std::filesystem::filesystem_error& error) {

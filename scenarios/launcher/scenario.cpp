@@ -115,13 +115,17 @@ class Reader {
     return mark.is_null() ? file : file + ":" + std::to_string(mark.line + 1);
   }
 
+  [[noreturn]] static void refuse(const std::string& where, const std::string& what) {
+    throw ConfigError(where + ": " + what);
+  }
+
   void read_section(const YAML::Node& section, const std::string& prefix, const std::string& file) {
     for (const auto& entry : section) {
       const std::string where = place(file, entry.first.Mark());
       if (!entry.first.IsScalar()) throw ConfigError(where + ": a key must be a word");
       const std::string key = prefix + entry.first.Scalar();
       if (const auto [first, is_new] = seen_.emplace(key, where); !is_new) {
-        throw ConfigError(where + ": key '" + key + "' was given before, at " + first->second);
+        refuse(where, "key '" + key + "' was given before, at " + first->second);
       }
       if (const Field* field = find(key)) {
         set(*field, entry.second, where);
@@ -130,7 +134,7 @@ class Reader {
       } else if (entry.second.IsMap()) {
         read_section(entry.second, key + ".", file);
       } else if (!entry.second.IsNull()) {
-        throw ConfigError(where + ": '" + key + "' is a section; " + example_of(key));
+        refuse(where, "'" + key + "' is a section; " + example_of(key));
       }
     }
   }
@@ -150,15 +154,18 @@ class Reader {
   }
 
   [[nodiscard]] bool is_section(const std::string& key) const {
+    const std::string prefix = key + ".";
     return std::any_of(fields_.begin(), fields_.end(),
-                       [&](const Field& field) { return field.key.starts_with(key + "."); });
+                       [&](const Field& field) { return field.key.starts_with(prefix); });
   }
 
   [[nodiscard]] std::string example_of(const std::string& section) const {
+    const std::string prefix = section + ".";
     std::string keys;
     for (const Field& field : fields_) {
-      if (!field.key.starts_with(section + ".")) continue;
-      keys += (keys.empty() ? "" : ", ") + std::string(field.key);
+      if (!field.key.starts_with(prefix)) continue;
+      if (!keys.empty()) keys += ", ";
+      keys += field.key;
     }
     return "its keys are " + keys;
   }

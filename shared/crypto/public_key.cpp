@@ -193,4 +193,6 @@ std::vector<std::uint64_t> fixed_base(const PublicKey& key) {
   return base;
 }
 
+std::string_view kernel_name() { return kernels::active_kernel().name(); }
+
 }  // namespace blindsum::crypto

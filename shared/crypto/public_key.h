@@ -59,4 +59,8 @@ class PublicKey {
   std::shared_ptr<const Impl> impl_;
 };
 
+// kernel_name names the arithmetic kernel of this process: "portable", or what the environment
+// variable BLINDSUM_KERNEL says. Throws ConfigError when this machine cannot run it.
+[[nodiscard]] std::string_view kernel_name();
+
 }  // namespace blindsum::crypto

@@ -334,10 +334,10 @@ KddFiles find_kdd(const std::filesystem::path& directory) {
     std::filesystem::path path = find_either(directory, name);
     if (path.empty()) {
       throw DataError(directory.string() + ": neither " + std::string(name) + " nor " +
-                      std::string(name) + ".gz is there; `blindsum data fetch " +
-                      directory.string() +
-                      "` downloads the KDD Cup 1999 files, `blindsum data synth " +
-                      directory.string() + "` writes a synthetic stand-in");
+                      std::string(name) +
+                      ".gz is there; get both files of KDD Cup 1999 from "
+                      "http://kdd.ics.uci.edu/databases/kddcup99/ and name their folder with "
+                      "--data or BLINDSUM_DATA");
     }
     return path;
   };

@@ -17,7 +17,7 @@ namespace {
 
 std::atomic<bool> stop_requested{false};
 
-extern "C" void request_stop(int) { stop_requested = true; }
+void request_stop(int /*signal*/) { stop_requested = true; }
 
 void catch_signals() {
   struct sigaction action = {};
