@@ -11,11 +11,14 @@
 
 #include "shared/core/error.h"
 #include "shared/core/random.h"
+#include "shared/core/words.h"
 #include "shared/crypto/encryptor_impl.h"
 #include "shared/crypto/public_key_impl.h"
 
 namespace blindsum::crypto {
 namespace {
+
+constexpr Words<Randomizer, 3> kRandomizers("randomizer", {"full", "half", "short"});
 
 // The budget of a table; small test keys would fill it with entries that no one needs.
 constexpr std::size_t kTableBytes = std::size_t{64} << 20;
@@ -46,24 +49,9 @@ std::shared_ptr<const FixedBaseTable> shared_table(const PublicKey& key, std::si
 
 }  // namespace
 
-std::string_view to_string(Randomizer randomizer) {
-  switch (randomizer) {
-    case Randomizer::kFull:
-      return "full";
-    case Randomizer::kHalf:
-      return "half";
-    case Randomizer::kShort:
-      return "short";
-  }
-  return "?";
-}
+std::string_view to_string(Randomizer randomizer) { return kRandomizers.word(randomizer); }
 
-Randomizer randomizer_from_string(std::string_view name) {
-  for (const Randomizer randomizer : {Randomizer::kFull, Randomizer::kHalf, Randomizer::kShort}) {
-    if (to_string(randomizer) == name) return randomizer;
-  }
-  throw ConfigError("unknown randomizer '" + std::string(name) + "': full, half or short");
-}
+Randomizer randomizer_from_string(std::string_view name) { return kRandomizers.value(name); }
 
 std::string_view assumption_of(Randomizer randomizer) {
   switch (randomizer) {

@@ -6,18 +6,17 @@
 
 #include "shared/core/error.h"
 #include "shared/core/seeded_random.h"
+#include "shared/core/words.h"
 
 namespace blindsum::crypto {
 
-std::string_view to_string(Rounding rounding) {
-  return rounding == Rounding::kNearest ? "nearest" : "stochastic";
-}
+namespace {
+constexpr Words<Rounding, 2> kRoundings("rounding", {"nearest", "stochastic"});
+}  // namespace
 
-Rounding rounding_from_string(std::string_view name) {
-  if (name == "nearest") return Rounding::kNearest;
-  if (name == "stochastic") return Rounding::kStochastic;
-  throw ConfigError("unknown rounding '" + std::string(name) + "': nearest or stochastic");
-}
+std::string_view to_string(Rounding rounding) { return kRoundings.word(rounding); }
+
+Rounding rounding_from_string(std::string_view name) { return kRoundings.value(name); }
 
 FixedPoint::FixedPoint(unsigned bits, double clip, Rounding rounding)
     : bits_(bits), clip_(clip), rounding_(rounding) {

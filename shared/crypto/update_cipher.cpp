@@ -7,11 +7,14 @@
 #include <gmp.h>
 
 #include "shared/core/error.h"
+#include "shared/core/words.h"
 #include "shared/crypto/kernels/kernel.h"
 #include "shared/crypto/public_key_impl.h"
 
 namespace blindsum::crypto {
 namespace {
+
+constexpr Words<CipherKind, 2> kCiphers("cipher", {"paillier", "none"});
 
 class PaillierSealer : public UpdateSealer {
  public:
@@ -159,15 +162,9 @@ class PlainOpener : public UpdateOpener {
 
 }  // namespace
 
-std::string_view to_string(CipherKind kind) {
-  return kind == CipherKind::kPaillier ? "paillier" : "none";
-}
+std::string_view to_string(CipherKind kind) { return kCiphers.word(kind); }
 
-CipherKind cipher_from_string(std::string_view name) {
-  if (name == "paillier") return CipherKind::kPaillier;
-  if (name == "none") return CipherKind::kNone;
-  throw ConfigError("unknown cipher '" + std::string(name) + "': paillier or none");
-}
+CipherKind cipher_from_string(std::string_view name) { return kCiphers.value(name); }
 
 std::unique_ptr<UpdateSealer> make_paillier_sealer(PublicKey key, Randomizer randomizer,
                                                    ThreadPool& pool) {

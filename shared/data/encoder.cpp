@@ -10,9 +10,12 @@
 #include <unordered_set>
 
 #include "shared/core/error.h"
+#include "shared/core/words.h"
 
 namespace blindsum::data {
 namespace {
+
+constexpr Words<Encoding, 2> kEncodings("encoding", {"onehot122", "ordinal41"});
 
 constexpr std::array<std::size_t, 3> kCategories{3, 70, 11};
 constexpr std::size_t kOnehot = 3 + 70 + 11;
@@ -142,15 +145,9 @@ bool is_unknown(double value, std::size_t column) {
 
 }  // namespace
 
-std::string_view to_string(Encoding encoding) {
-  return encoding == Encoding::kOnehot122 ? "onehot122" : "ordinal41";
-}
+std::string_view to_string(Encoding encoding) { return kEncodings.word(encoding); }
 
-Encoding encoding_from_string(std::string_view name) {
-  if (name == "onehot122") return Encoding::kOnehot122;
-  if (name == "ordinal41") return Encoding::kOrdinal41;
-  throw ConfigError("unknown encoding '" + std::string(name) + "' (known: onehot122, ordinal41)");
-}
+Encoding encoding_from_string(std::string_view name) { return kEncodings.value(name); }
 
 std::size_t inputs_of(Encoding encoding) {
   return encoding == Encoding::kOnehot122 ? kOnehot + kNumericFeatures : kFeatures;

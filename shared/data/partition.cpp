@@ -7,9 +7,12 @@
 #include "shared/core/error.h"
 #include "shared/core/file.h"
 #include "shared/core/seeded_random.h"
+#include "shared/core/words.h"
 
 namespace blindsum::data {
 namespace {
+
+constexpr Words<PartitionKind, 3> kPartitions("partition", {"iid", "dirichlet", "by_attack"});
 
 using Rows = std::vector<std::uint32_t>;
 using Shards = std::vector<Rows>;
@@ -114,26 +117,9 @@ void fill_empty(Shards& shards) {
 
 }  // namespace
 
-std::string_view to_string(PartitionKind kind) {
-  switch (kind) {
-    case PartitionKind::kIid:
-      return "iid";
-    case PartitionKind::kDirichlet:
-      return "dirichlet";
-    case PartitionKind::kByAttack:
-      return "by_attack";
-  }
-  throw Error("no such partition kind");
-}
+std::string_view to_string(PartitionKind kind) { return kPartitions.word(kind); }
 
-PartitionKind partition_from_string(std::string_view name) {
-  for (const auto kind :
-       {PartitionKind::kIid, PartitionKind::kDirichlet, PartitionKind::kByAttack}) {
-    if (name == to_string(kind)) return kind;
-  }
-  throw ConfigError("unknown partition '" + std::string(name) +
-                    "' (known: iid, dirichlet, by_attack)");
-}
+PartitionKind partition_from_string(std::string_view name) { return kPartitions.value(name); }
 
 std::vector<std::vector<std::uint32_t>> partition(const RawFile& file,
                                                   const PartitionSettings& settings,

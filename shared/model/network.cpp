@@ -6,10 +6,13 @@
 
 #include "shared/core/error.h"
 #include "shared/core/seeded_random.h"
+#include "shared/core/words.h"
 #include "shared/model/network_impl.h"
 
 namespace blindsum::model {
 namespace {
+
+constexpr Words<Activation, 3> kActivations("activation", {"relu", "sigmoid", "tanh"});
 
 constexpr std::size_t kRowsPerBlock = 2048;   // of one task of evaluate
 constexpr std::size_t kRowsPerFloatSum = 64;  // added in float before they join the double sum
@@ -31,24 +34,9 @@ std::span<const float> row_of(const data::Dataset& data, std::size_t row) {
 
 }  // namespace
 
-std::string_view to_string(Activation activation) {
-  switch (activation) {
-    case Activation::kRelu:
-      return "relu";
-    case Activation::kSigmoid:
-      return "sigmoid";
-    case Activation::kTanh:
-      return "tanh";
-  }
-  throw Error("no such activation");
-}
+std::string_view to_string(Activation activation) { return kActivations.word(activation); }
 
-Activation activation_from_string(std::string_view name) {
-  for (const auto activation : {Activation::kRelu, Activation::kSigmoid, Activation::kTanh}) {
-    if (name == to_string(activation)) return activation;
-  }
-  throw ConfigError("unknown activation '" + std::string(name) + "' (known: relu, sigmoid, tanh)");
-}
+Activation activation_from_string(std::string_view name) { return kActivations.value(name); }
 
 std::vector<std::pair<std::size_t, std::size_t>> Shape::layers() const {
   std::vector<std::pair<std::size_t, std::size_t>> result;

@@ -5,38 +5,24 @@
 #include <string>
 
 #include "shared/core/error.h"
+#include "shared/core/words.h"
 #include "shared/model/portable_math.h"
 
 namespace blindsum::model {
 
-std::string_view to_string(OptimizerKind kind) {
-  switch (kind) {
-    case OptimizerKind::kSgd:
-      return "sgd";
-    case OptimizerKind::kMomentum:
-      return "momentum";
-    case OptimizerKind::kAdam:
-      return "adam";
-  }
-  throw Error("no such optimizer");
-}
+namespace {
 
-OptimizerKind optimizer_from_string(std::string_view name) {
-  for (const auto kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdam}) {
-    if (name == to_string(kind)) return kind;
-  }
-  throw ConfigError("unknown optimizer '" + std::string(name) + "' (known: sgd, momentum, adam)");
-}
+constexpr Words<Schedule, 2> kSchedules("schedule", {"constant", "cosine"});
+constexpr Words<OptimizerKind, 3> kOptimizers("optimizer", {"sgd", "momentum", "adam"});
+}  // namespace
 
-std::string_view to_string(Schedule schedule) {
-  return schedule == Schedule::kConstant ? "constant" : "cosine";
-}
+std::string_view to_string(OptimizerKind kind) { return kOptimizers.word(kind); }
 
-Schedule schedule_from_string(std::string_view name) {
-  if (name == "constant") return Schedule::kConstant;
-  if (name == "cosine") return Schedule::kCosine;
-  throw ConfigError("unknown schedule '" + std::string(name) + "' (known: constant, cosine)");
-}
+OptimizerKind optimizer_from_string(std::string_view name) { return kOptimizers.value(name); }
+
+std::string_view to_string(Schedule schedule) { return kSchedules.word(schedule); }
+
+Schedule schedule_from_string(std::string_view name) { return kSchedules.value(name); }
 
 Optimizer::Optimizer(OptimizerSettings settings, std::size_t parameters, std::uint32_t rounds)
     : settings_(settings),

@@ -8,27 +8,18 @@
 
 #include "shared/core/error.h"
 #include "shared/core/seeded_random.h"
+#include "shared/core/words.h"
 
 namespace blindsum::model {
 
-std::string_view to_string(ClassWeights weights) {
-  switch (weights) {
-    case ClassWeights::kNone:
-      return "none";
-    case ClassWeights::kSqrt:
-      return "sqrt";
-    case ClassWeights::kBalanced:
-      return "balanced";
-  }
-  throw Error("no such class weights");
-}
+namespace {
+constexpr Words<ClassWeights, 3> kClassWeightWords("class weights", {"none", "sqrt", "balanced"});
+}  // namespace
+
+std::string_view to_string(ClassWeights weights) { return kClassWeightWords.word(weights); }
 
 ClassWeights class_weights_from_string(std::string_view name) {
-  for (const auto weights : {ClassWeights::kNone, ClassWeights::kSqrt, ClassWeights::kBalanced}) {
-    if (name == to_string(weights)) return weights;
-  }
-  throw ConfigError("unknown class weights '" + std::string(name) +
-                    "' (known: none, sqrt, balanced)");
+  return kClassWeightWords.value(name);
 }
 
 std::vector<double> class_weights_from(ClassWeights kind, const data::Statistics& statistics) {

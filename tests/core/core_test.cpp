@@ -19,6 +19,7 @@
 #include "shared/core/random.h"
 #include "shared/core/seeded_random.h"
 #include "shared/core/thread_pool.h"
+#include "shared/core/words.h"
 #include "tests/support/temp_dir.h"
 
 namespace blindsum {
@@ -223,6 +224,15 @@ TEST_CASE("a secret file has mode 0600 and is refused when others may use it") {
     chmod(path.c_str(), mode);
     CHECK_THROWS_WITH_AS((void)read_secret_file(path), doctest::Contains("chmod 600"), KeyError);
   }
+}
+
+TEST_CASE("words name the values of an enumeration and list what they know") {
+  enum class Colour { kRed, kBlue };
+  constexpr Words<Colour, 2> kColours("colour", {"red", "blue"});
+  CHECK(kColours.word(Colour::kBlue) == "blue");
+  CHECK(kColours.value("red") == Colour::kRed);
+  CHECK_THROWS_WITH_AS((void)kColours.value("green"), "unknown colour 'green' (known: red, blue)",
+                       ConfigError);
 }
 
 TEST_CASE("an unknown log level is a ConfigError that lists the levels") {
