@@ -9,7 +9,7 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
                                   report::RecordWriter& records) {
   const settings::Settings& settings = role.settings;
   const auto key = role::load_public_key(role);
-  crypto::UpdateCodec codec = role::codec_of(settings);
+  const crypto::UpdateCodec codec = role::codec_of(settings);
 
   TrainerSettings trainer;
   trainer.party = role.self.id;
@@ -26,7 +26,7 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   auto sealer = key ? crypto::make_paillier_sealer(
                           *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool)
                     : crypto::make_plain_sealer(codec.plaintext_limbs());
-  return std::make_unique<Party>(config, std::move(codec),
+  return std::make_unique<Party>(config, codec,
                                  LocalTrainer(std::move(trainer), data::read_kdd(role.files.shard)),
                                  std::move(sealer), records);
 }

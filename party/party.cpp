@@ -29,7 +29,7 @@ data::Statistics statistics_from(ByteView bytes) {
 Party::Party(PartyConfig config, crypto::UpdateCodec codec, LocalTrainer trainer,
              std::unique_ptr<crypto::UpdateSealer> sealer, report::RecordWriter& records)
     : config_(config),
-      codec_(std::move(codec)),
+      codec_(codec),
       trainer_(std::move(trainer)),
       sealer_(std::move(sealer)),
       records_(&records) {}
@@ -106,8 +106,7 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
     record.phase_s["train"] = watch.restart();
     crypto::Quantised quantised =
         codec_.fixed_point().encode(local.weighted_gradient, config_.seed, config_.id, start.round);
-    quantised.values.push_back(local.rows);
-    packed = codec_.gradient().pack(quantised.values);
+    packed = codec_.pack_gradient(std::move(quantised.values), local.rows);
     record.clipped_values = quantised.clipped;
     record.phase_s["encode"] = watch.restart();
   }

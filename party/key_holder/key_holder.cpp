@@ -33,7 +33,7 @@ KeyHolder::KeyHolder(KeyHolderConfig config, crypto::UpdateCodec codec,
                      std::unique_ptr<crypto::UpdateOpener> opener, data::RecordTable test,
                      ThreadPool& pool, report::RecordWriter& records)
     : config_(std::move(config)),
-      codec_(std::move(codec)),
+      codec_(codec),
       opener_(std::move(opener)),
       test_records_(std::move(test)),
       pool_(&pool),
@@ -165,13 +165,12 @@ void KeyHolder::on_aggregate(const wire::EncryptedAggregate& aggregate, wire::Me
   const crypto::PackedEncoder& encoder = is_statistics ? codec_.statistics() : codec_.gradient();
   try {
     const auto plaintexts = opener_->open(aggregate.payload, encoder.plaintexts());
-    const auto sums =
-        encoder.unpack_sum(plaintexts, static_cast<std::uint32_t>(contributors.size()));
     record_.phase_s["decrypt"] = watch.restart();
+    const auto addends = static_cast<std::uint32_t>(contributors.size());
     if (is_statistics) {
-      take_statistics(sums);
+      take_statistics(encoder.unpack_sum(plaintexts, addends));
     } else {
-      take_gradient(sums);
+      take_gradient(codec_.unpack_gradient(plaintexts, addends), addends);
     }
     record_.phase_s["step"] = watch.restart();
   } catch (const CryptoError& error) {
@@ -214,13 +213,14 @@ void KeyHolder::take_statistics(const std::vector<std::int64_t>& sums) {
   test_records_ = {};
 }
 
-void KeyHolder::take_gradient(const std::vector<std::int64_t>& sums) {
-  const std::int64_t rows = sums.back();
-  if (rows <= 0) throw IntegrityError("a round over " + std::to_string(rows) + " rows");
-  const double weight = static_cast<double>(rows) / config_.batch_rows;
-  std::vector<double> gradient(sums.size() - 1);
+void KeyHolder::take_gradient(const crypto::GradientSum& sum, std::uint32_t contributors) {
+  if (sum.rows <= 0 || sum.rows > std::int64_t{contributors} * config_.batch_rows) {
+    throw IntegrityError("a round over " + std::to_string(sum.rows) + " rows");
+  }
+  const double weight = static_cast<double>(sum.rows) / config_.batch_rows;
+  std::vector<double> gradient(sum.values.size());
   for (std::size_t i = 0; i < gradient.size(); ++i) {
-    gradient[i] = codec_.fixed_point().decode(sums[i]) / weight;
+    gradient[i] = codec_.fixed_point().decode(sum.values[i]) / weight;
   }
   optimizer_.step(parameters_, gradient);
 }

@@ -62,7 +62,7 @@ class KeyHolder : public wire::Session {
   void on_hello(const wire::Peer& from, const wire::Hello& hello, wire::MessageSink& sink);
   void on_aggregate(const wire::EncryptedAggregate& aggregate, wire::MessageSink& sink);
   void take_statistics(const std::vector<std::int64_t>& sums);
-  void take_gradient(const std::vector<std::int64_t>& sums);
+  void take_gradient(const crypto::GradientSum& sum, std::uint32_t contributors);
   void begin_round(std::uint32_t round, wire::MessageSink& sink);
   void abort(Fault fault, std::string reason, wire::MessageSink& sink);
   void tell_everyone(const wire::Body& body, wire::MessageSink& sink);

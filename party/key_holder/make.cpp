@@ -31,7 +31,7 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
                                            report::RecordWriter& records) {
   const settings::Settings& settings = role.settings;
   const auto key = role::load_public_key(role);
-  crypto::UpdateCodec codec = role::codec_of(settings);
+  const crypto::UpdateCodec codec = role::codec_of(settings);
 
   KeyHolderConfig config;
   config.parties = settings.parties;
@@ -54,7 +54,7 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
   } else {
     opener = crypto::make_plain_opener(codec.plaintext_limbs());
   }
-  return std::make_unique<KeyHolder>(std::move(config), std::move(codec), std::move(opener),
+  return std::make_unique<KeyHolder>(std::move(config), codec, std::move(opener),
                                      data::read_kdd(role.files.test), pool, records);
 }
 

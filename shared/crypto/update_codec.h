@@ -22,9 +22,17 @@ struct CodecSettings {
   Rounding rounding = Rounding::kNearest;
 };
 
+// GradientSum is what a sum of gradient updates holds.
+struct GradientSum {
+  std::vector<std::int64_t> values;  // one per parameter, in fixed point
+  std::int64_t rows = 0;             // over which it was computed, all contributors together
+};
+
 // UpdateCodec packs two kinds of updates. Statistics are integers below 2^(b-1) with b = min(60, 62
-// - ceil(log2 N)). A gradient update is the parameters' fixed-point integers and, last, the number
-// of rows they were computed on. Immutable, cheap enough to copy, thread-safe.
+// - ceil(log2 N)). A gradient update is the parameters' fixed-point integers and, in the last
+// slots, the number of rows they were computed on: below 2^20, cut into digits of bits - 1 bits,
+// lowest first, so that it adds up like everything else. Immutable, cheap enough to copy,
+// thread-safe.
 class UpdateCodec {
  public:
   // Throws ConfigError when the headroom inequality of PackingLayout cannot hold.
@@ -35,6 +43,15 @@ class UpdateCodec {
   [[nodiscard]] const PackedEncoder& statistics() const { return statistics_; }
   [[nodiscard]] const PackedEncoder& gradient() const { return gradient_; }
   [[nodiscard]] std::size_t plaintext_limbs() const;
+
+  // pack_gradient packs one update. Throws CryptoError when the counts or values do not fit, or
+  // rows >= 2^20.
+  [[nodiscard]] PlaintextVector pack_gradient(std::vector<std::int64_t> values,
+                                              std::uint32_t rows) const;
+
+  // unpack_gradient unpacks the sum of `addends` updates. Throws as PackedEncoder::unpack_sum.
+  [[nodiscard]] GradientSum unpack_gradient(const PlaintextVector& sum,
+                                            std::uint32_t addends) const;
 
   // id is SHA-256 over every setting, the slot order and the offset rule.
   [[nodiscard]] const Digest& id() const { return id_; }

@@ -8,6 +8,8 @@
 #include <doctest/doctest.h>
 
 #include "shared/core/error.h"
+#include "shared/core/seeded_random.h"
+#include "shared/crypto/update_cipher.h"
 #include "shared/crypto/update_codec.h"
 #include "tests/crypto/test_numbers.h"
 
@@ -191,6 +193,46 @@ TEST_CASE("an update codec's id depends on every setting") {
   CHECK(codec.gradient().layout().slot_bits == 30);
   CHECK(codec.gradient().plaintexts() == 52);
   CHECK(codec.statistics().layout().slot_bits == 64);
+}
+
+TEST_CASE(
+    "gradients and row counts of several parties come back as their sums, whatever the bits") {
+  for (const unsigned bits : {2U, 3U, 8U, 16U, 21U, 24U, 32U}) {
+    CAPTURE(bits);
+    CodecSettings settings;
+    settings.parties = 5;
+    settings.modulus_bits = 512;
+    settings.statistics = 3;
+    settings.parameters = 7;
+    settings.bits = bits;
+    const UpdateCodec codec(settings);
+    INFO("seed ", test::kSeed);
+    SeededRandom random(test::kSeed, "update codec", {bits});
+    const std::int64_t max_abs = codec.fixed_point().max_abs();
+    std::vector<std::int64_t> expected(settings.parameters);
+    std::int64_t expected_rows = 0;
+    auto sum = make_plain_accumulator(codec.plaintext_limbs());
+    const auto sealer = make_plain_sealer(codec.plaintext_limbs());
+    sum->reset(codec.gradient().plaintexts());
+    for (std::uint32_t party = 0; party < settings.parties; ++party) {
+      std::vector<std::int64_t> values(settings.parameters);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] = static_cast<std::int64_t>(random.below(2 * max_abs + 1)) - max_abs;
+        expected[i] += values[i];
+      }
+      const auto rows =
+          static_cast<std::uint32_t>(party == 0 ? (1 << 20) - 1 : random.below(1 << 20));
+      expected_rows += rows;
+      sum->add(sealer->seal(codec.pack_gradient(values, rows)));
+    }
+    const auto opened = make_plain_opener(codec.plaintext_limbs())
+                            ->open(sum->finish(), codec.gradient().plaintexts());
+    const GradientSum result = codec.unpack_gradient(opened, settings.parties);
+    CHECK(result.values == expected);
+    CHECK(result.rows == expected_rows);
+    CHECK_THROWS_AS((void)codec.pack_gradient(expected, 1 << 20), CryptoError);
+    CHECK_THROWS_AS((void)codec.pack_gradient({1, 0, 0}, 1), CryptoError);
+  }
 }
 
 }  // namespace
