@@ -173,10 +173,16 @@ void KeyHolder::on_aggregate(const wire::EncryptedAggregate& aggregate, wire::Me
       take_gradient(codec_.unpack_gradient(plaintexts, addends), addends);
     }
     record_.phase_s["step"] = watch.restart();
+  } catch (const IntegrityError&) {
+    // What is wrong inside the opened sum is plaintext: it goes nowhere.
+    return abort(Fault::kIntegrity,
+                 "round " + std::to_string(aggregate.round) +
+                     ": the opened aggregate is not a sum of its contributors' updates",
+                 sink);
   } catch (const CryptoError& error) {
     return abort(Fault::kIntegrity,
                  "round " + std::to_string(aggregate.round) +
-                     ": the aggregate is not the sum of its contributors: " + error.what(),
+                     ": the aggregate cannot be opened: " + error.what(),
                  sink);
   }
 
@@ -215,7 +221,7 @@ void KeyHolder::take_statistics(const std::vector<std::int64_t>& sums) {
 
 void KeyHolder::take_gradient(const crypto::GradientSum& sum, std::uint32_t contributors) {
   if (sum.rows <= 0 || sum.rows > std::int64_t{contributors} * config_.batch_rows) {
-    throw IntegrityError("a round over " + std::to_string(sum.rows) + " rows");
+    throw IntegrityError("an impossible number of rows");
   }
   const double weight = static_cast<double>(sum.rows) / config_.batch_rows;
   std::vector<double> gradient(sum.values.size());

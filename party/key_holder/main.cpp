@@ -79,6 +79,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : exit_code(Fault::kUsage);
   }
   try {
+    role::forbid_core_files();
     if (*make) return keygen(directory, bits);
     if (*test) return check(directory);
     if (!role_file.empty()) return run(role_file.c_str());

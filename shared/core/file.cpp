@@ -79,8 +79,10 @@ void write_file_atomic(const std::filesystem::path& path, ByteView content, unsi
   const std::filesystem::path temporary = path.string() + ".tmp." + std::to_string(::getpid());
   const std::filesystem::path directory = path.has_parent_path() ? path.parent_path() : ".";
   {
+    // Nobody else's file, link or mode: what lies there goes, and the new file is made exclusively.
+    ::unlink(temporary.c_str());
     const FileDescriptor file(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
     if (file.get() < 0) throw Error(path.string() + ": cannot be written: " + reason());
     std::size_t done = 0;
     while (done < content.size()) {
@@ -105,7 +107,10 @@ void write_file_atomic(const std::filesystem::path& path, ByteView content, unsi
     throw Error(path.string() + ": cannot be renamed into place: " + why);
   }
   const FileDescriptor folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() >= 0) ::fsync(folder.get());
+  // Some file systems cannot synchronise a directory and say so.
+  if (folder.get() < 0 || (::fsync(folder.get()) != 0 && errno != EINVAL && errno != ENOTSUP)) {
+    throw Error(directory.string() + ": cannot be synchronised: " + reason());
+  }
 }
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view content, unsigned mode) {
@@ -117,7 +122,7 @@ void write_secret_file(const std::filesystem::path& path, ByteView content) {
 }
 
 SecretBytes read_secret_file(const std::filesystem::path& path, std::size_t max_bytes) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) throw KeyError(path.string() + ": cannot be opened: " + reason());
   struct stat status = {};
   if (::fstat(file.get(), &status) != 0) throw KeyError(path.string() + ": " + reason());

@@ -11,6 +11,7 @@
 namespace blindsum {
 
 struct ThreadPool::State {
+  std::mutex one_loop;
   std::mutex mutex;
   std::condition_variable work_ready;
   std::condition_variable work_done;
@@ -74,6 +75,7 @@ void ThreadPool::parallel_for(std::size_t count, const std::function<void(std::s
     for (std::size_t i = 0; i < count; ++i) body(i);
     return;
   }
+  const std::lock_guard one_loop(state_->one_loop);
   {
     const std::lock_guard lock(state_->mutex);
     state_->body = &body;

@@ -7,8 +7,8 @@
 
 namespace blindsum {
 
-// ThreadPool runs loops over its threads and the caller's. One loop at a time; parallel_for is not
-// re-entrant.
+// ThreadPool runs loops over its threads and the caller's. Thread-safe: loops of several callers
+// run one after the other. Not re-entrant: a body must not start a loop of the same pool.
 class ThreadPool {
  public:
   // `threads` counts the caller: 1 means that everything runs in the calling thread; 0 takes the

@@ -187,10 +187,10 @@ CiphertextVector ObfuscatorSource::encrypt(std::span<const std::uint64_t> plaint
   });
 }
 
-CiphertextVector ObfuscatorSource::rerandomize(const CiphertextVector& ciphertexts) const {
+CiphertextVector ObfuscatorSource::add_encrypted(const CiphertextVector& ciphertexts,
+                                                 std::span<const std::uint64_t> plaintexts) const {
   check_ciphertexts(key_, ciphertexts);
-  const std::vector<std::uint64_t> zeros(ciphertexts.size() * key_.plaintext_limbs());
-  CiphertextVector result = encrypt(zeros);
+  CiphertextVector result = encrypt(plaintexts);
   const std::size_t width = key_.ciphertext_limbs();
   pool_->parallel_ranges(
       result.size(), kernels::active_kernel().batch_grain(),
@@ -221,7 +221,8 @@ CiphertextVector Encryptor::encrypt(const PlaintextVector& plaintexts) const {
 }
 
 CiphertextVector Encryptor::rerandomize(const CiphertextVector& ciphertexts) const {
-  return impl_->source.rerandomize(ciphertexts);
+  const std::vector<std::uint64_t> zeros(ciphertexts.size() * key().plaintext_limbs());
+  return impl_->source.add_encrypted(ciphertexts, zeros);
 }
 
 }  // namespace blindsum::crypto

@@ -40,7 +40,11 @@ class ObfuscatorSource {
 
   // encrypt encrypts with fresh r.
   [[nodiscard]] CiphertextVector encrypt(std::span<const std::uint64_t> plaintexts) const;
-  [[nodiscard]] CiphertextVector rerandomize(const CiphertextVector& ciphertexts) const;
+
+  // add_encrypted multiplies every ciphertext by a fresh encryption of its plaintext (count × L
+  // limbs, below n); with zeros it re-randomises.
+  [[nodiscard]] CiphertextVector add_encrypted(const CiphertextVector& ciphertexts,
+                                               std::span<const std::uint64_t> plaintexts) const;
 
  private:
   void encrypt_range(std::span<const std::uint64_t> plaintexts, std::span<const std::uint64_t> r,

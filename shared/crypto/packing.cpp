@@ -41,7 +41,7 @@ PackingLayout PackingLayout::make(unsigned value_bits, std::uint32_t max_addends
                                   std::size_t plaintext_bits) {
   if (max_addends == 0) throw ConfigError("a packing for no addend");
   const auto addend_bits = static_cast<unsigned>(std::bit_width(max_addends - 1));
-  if (value_bits < 2 || value_bits + addend_bits + 2 > kLimbBits) {
+  if (value_bits < 2 || value_bits > kLimbBits || value_bits + addend_bits + 2 > kLimbBits) {
     throw ConfigError("packing values of " + std::to_string(value_bits) + " bits, " +
                       std::to_string(max_addends) +
                       " of them added: a slot would not lie between 4 and 64 bits");

@@ -45,6 +45,9 @@ void check_factors(std::span<const std::uint64_t> n) {
   if (mpz_perfect_power_p(mpz_roinit_n(number, n.data(), size)) != 0) {
     throw KeyError("the modulus is a perfect power");
   }
+  // Under a prime n anybody could decrypt. A composite fails the first round.
+  constexpr int kRounds = 25;
+  if (mpz_probab_prime_p(number, kRounds) != 0) throw KeyError("the modulus is prime");
 }
 
 }  // namespace
@@ -146,9 +149,12 @@ CiphertextVector PublicKey::parse_ciphertexts(ByteView blob, std::size_t count) 
     }
   }
   if (impl_->has_common_factor(ciphertexts.limbs())) {
-    std::size_t i = 0;
-    while (!impl_->has_common_factor(std::as_const(ciphertexts)[i])) ++i;
-    throw CryptoError("ciphertext " + std::to_string(i) + " is not a unit");
+    for (std::size_t i = 0; i < count; ++i) {
+      if (impl_->has_common_factor(std::as_const(ciphertexts)[i])) {
+        throw CryptoError("ciphertext " + std::to_string(i) + " is not a unit");
+      }
+    }
+    throw CryptoError("a ciphertext is not a unit");
   }
   return ciphertexts;
 }

@@ -47,14 +47,19 @@ class PaillierAccumulator : public UpdateAccumulator {
     if (product_ == nullptr) throw CryptoError("an update before the sum was begun");
     const CiphertextVector ciphertexts = encryptor_.key().parse_ciphertexts(payload, chunks_);
     const std::size_t width = ciphertexts.limbs_each();
-    over_chunks([&](std::size_t begin, std::size_t count) {
-      product_->multiply(begin, ciphertexts.limbs().subspan(begin * width, count * width), count);
-    });
+    try {
+      over_chunks([&](std::size_t begin, std::size_t count) {
+        product_->multiply(begin, ciphertexts.limbs().subspan(begin * width, count * width), count);
+      });
+    } catch (...) {
+      product_.reset();  // some chunks may have been multiplied (out of memory): the sum is lost
+      throw;
+    }
     ++added_;
   }
 
   [[nodiscard]] Bytes finish() override {
-    if (added_ == 0) throw CryptoError("the sum of no update");
+    if (product_ == nullptr || added_ == 0) throw CryptoError("the sum of no update");
     const PublicKey& key = encryptor_.key();
     CiphertextVector sum(chunks_, key.ciphertext_limbs());
     over_chunks([&](std::size_t begin, std::size_t count) {

@@ -32,7 +32,8 @@ class UpdateAccumulator {
   virtual ~UpdateAccumulator() = default;
   // reset starts an empty sum of `chunks` plaintexts.
   virtual void reset(std::size_t chunks) = 0;
-  // add adds a payload; on an exception the sum is unchanged. Throws CryptoError when the payload
+  // add adds a payload; on a CryptoError the sum is unchanged, on any other exception it must be
+  // reset. Throws CryptoError when the payload
   // is not valid.
   virtual void add(ByteView payload) = 0;
   // finish returns the payload of the sum, re-randomised where the cipher can. At least one payload

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -25,12 +26,6 @@ void catch_signals() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
-}
-
-// No core file may hold a secret.
-void forbid_core_files() {
-  const struct rlimit none = {0, 0};
-  setrlimit(RLIMIT_CORE, &none);
 }
 
 // A listener needs a file descriptor for every peer.
@@ -74,6 +69,13 @@ int run(wire::Role role, const char* path, const MakeProgram& make) {
 
 }  // namespace
 
+void forbid_core_files() {
+  const struct rlimit none = {0, 0};
+  if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0) {
+    throw Error("core files cannot be switched off for this process");
+  }
+}
+
 nlohmann::json end_record(const std::string& role, const Ending& ending,
                           const wire::Traffic& traffic) {
   nlohmann::json last = {{"end", true},
@@ -90,9 +92,9 @@ nlohmann::json end_record(const std::string& role, const Ending& ending,
 
 int run_role(wire::Role role, const char* role_file, const MakeProgram& make) {
   catch_signals();
-  forbid_core_files();
   allow_many_files();
   try {
+    forbid_core_files();
     return run(role, role_file, make);
   } catch (const std::exception& error) {
     spdlog::error("fault={} {}", to_string(fault_of(error)), error.what());

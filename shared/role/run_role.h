@@ -46,6 +46,11 @@ using MakeProgram =
 // run ("interrupted").
 [[nodiscard]] int run_role(wire::Role role, const char* role_file, const MakeProgram& make);
 
+// forbid_core_files makes this process leave no core file, to a file or to a crash handler, and
+// keeps other processes of its user from reading its memory: it may hold a secret. Throws Error
+// when the system refuses.
+void forbid_core_files();
+
 // end_record is the last line of a role's records.
 [[nodiscard]] nlohmann::json end_record(const std::string& role, const Ending& ending,
                                         const wire::Traffic& traffic);

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -195,6 +196,32 @@ TEST_CASE("an atomic write replaces the file whole and leaves no temporary behin
   write_file_atomic(path, "new content");
   CHECK(read_text_file(path) == "new content");
   CHECK(std::distance(std::filesystem::directory_iterator(dir.path()), {}) == 1);
+}
+
+TEST_CASE("what lies at the temporary name is not written to") {
+  const test::TempDir dir;
+  const auto path = dir.path() / "secret";
+  const auto trap = dir.path() / ("secret.tmp." + std::to_string(getpid()));
+  const auto elsewhere = dir.path() / "elsewhere";
+  write_file_atomic(elsewhere, "", 0666);
+  std::filesystem::create_hard_link(elsewhere, trap);
+  write_secret_file(path, as_bytes("abc"));
+  CHECK(read_text_file(elsewhere).empty());
+  CHECK((std::filesystem::status(path).permissions() & std::filesystem::perms(077)) ==
+        std::filesystem::perms::none);
+}
+
+TEST_CASE("loops of several threads over one pool run one after the other") {
+  ThreadPool pool(2);
+  std::atomic<int> visits = 0;
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int loop = 0; loop < 200; ++loop) pool.parallel_for(10, [&](std::size_t) { ++visits; });
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  CHECK(visits == 4 * 200 * 10);
 }
 
 TEST_CASE("reading a missing, oversized or special file is an Error that names it") {

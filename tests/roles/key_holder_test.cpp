@@ -152,7 +152,12 @@ TEST_CASE("a sum that does not fit its list of contributors ends the run with in
   f.holder.handle(wire::kCoordinatorPeer, lying, f.sink);
   REQUIRE(f.holder.finished());
   CHECK(f.holder.fault() == Fault::kIntegrity);
-  CHECK(f.sink.take_last<wire::Abort>().has_value());
+  const auto abort = f.sink.take_last<wire::Abort>();
+  REQUIRE(abort);
+  // What was inside the sum is plaintext: nobody is told.
+  CHECK(abort->second.reason ==
+        "round 0: the opened aggregate is not a sum of its contributors' updates");
+  CHECK(f.holder.reason() == abort->second.reason);
 }
 
 TEST_CASE("a truncated aggregate ends the run with integrity and releases nothing") {

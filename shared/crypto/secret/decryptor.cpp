@@ -79,7 +79,16 @@ Decryptor::~Decryptor() = default;
 Decryptor::Decryptor(Decryptor&&) noexcept = default;
 
 PlaintextVector Decryptor::decrypt(const CiphertextVector& ciphertexts) const {
-  const CiphertextVector blinded = impl_->blinder.rerandomize(ciphertexts);
+  // Decryption works on (m + s)·(a fresh obfuscator) with a uniform s < n: neither the powers nor
+  // the recombined number depend on m. s is taken away at the end.
+  const std::size_t limbs_each = impl_->key.plaintext_limbs();
+  const Natural n = Natural::from_limbs(impl_->key.modulus_limbs());
+  kernels::SecretLimbs masks(ciphertexts.size() * limbs_each);
+  for (std::size_t i = 0; i < ciphertexts.size(); ++i) {
+    const kernels::SecretLimbs mask = Natural::random_below(n).to_limbs(limbs_each);
+    std::copy(mask.begin(), mask.end(), masks.begin() + static_cast<long>(i * limbs_each));
+  }
+  const CiphertextVector blinded = impl_->blinder.add_encrypted(ciphertexts, masks);
   const std::size_t width = blinded.limbs_each();
   PlaintextVector plaintexts(blinded.size(), impl_->key.plaintext_limbs());
   const auto decrypt_range = [&](std::size_t begin, std::size_t end) {
@@ -94,8 +103,12 @@ PlaintextVector Decryptor::decrypt(const CiphertextVector& ciphertexts) const {
       const auto power_of = [&](const Branch& branch, const kernels::SecretLimbs& powers) {
         return std::span(powers).subspan((i - begin) * 2 * branch.limbs, 2 * branch.limbs);
       };
-      const Natural m =
+      Natural m =
           impl_->recombine(p.residue(power_of(p, p_powers)), q.residue(power_of(q, q_powers)));
+      const Natural mask =
+          Natural::from_limbs(std::span(masks).subspan(i * limbs_each, limbs_each));
+      mpz_sub(m.get(), m.get(), mask.get());
+      if (mpz_sgn(m.get()) < 0) mpz_add(m.get(), m.get(), n.get());
       const kernels::SecretLimbs limbs = m.to_limbs(plaintexts.limbs_each());
       std::copy(limbs.begin(), limbs.end(), plaintexts[i].begin());
     }

@@ -21,6 +21,13 @@ bool has_top_two_bits(const Natural& prime) {
   return bits >= 2 && mpz_tstbit(prime.get(), bits - 2) != 0;
 }
 
+// is_safe says of a prime whether (prime − 1)/2 is prime too.
+bool is_safe(const Natural& prime) {
+  Natural half;
+  mpz_fdiv_q_2exp(half.get(), prime.get(), 1);
+  return is_probable_prime(half, kPrimalityRounds);
+}
+
 }  // namespace
 
 bool are_far_apart(const Natural& p, const Natural& q) {
@@ -40,6 +47,7 @@ SecretKey SecretKey::from_primes(ByteView p_bytes, ByteView q_bytes, KeyPolicy p
       !is_probable_prime(q, kPrimalityRounds)) {
     refuse();
   }
+  if (policy == KeyPolicy::kSecure && !(is_safe(p) && is_safe(q))) refuse();
   Natural n;
   mpz_mul(n.get(), p.get(), q.get());
   const SecretBytes modulus = n.to_big_endian((n.bits() + 7) / 8);

@@ -13,8 +13,8 @@ namespace blindsum::crypto {
 class SecretKey {
  public:
   // parse reads what serialize writes (versioned, with a check hash) and validates it: p ≠ q primes
-  // of equal length with the top two bits set. Throws KeyError, with one message for every defect
-  // of the secret part.
+  // of equal length with the top two bits set, safe primes under kSecure. Throws KeyError, with one
+  // message for every defect of the secret part.
   [[nodiscard]] static SecretKey parse(ByteView file, KeyPolicy policy = KeyPolicy::kSecure);
   [[nodiscard]] SecretBytes serialize() const;
   // from_primes takes p and q big-endian; for tests and known-answer vectors.
