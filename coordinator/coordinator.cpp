@@ -29,10 +29,10 @@ void Coordinator::handle(const wire::Peer& from, const wire::Body& body, wire::M
   if (from.role == wire::Role::kParty && from.id >= config_.parties) {
     throw ProtocolError(to_string(from) + " is not enrolled");
   }
+  if (from == wire::kKeyHolderPeer) idle_deadline_ = sink.now() + ms(config_.idle_s);
   if (const auto* hello = std::get_if<wire::Hello>(&body)) {
     on_hello(from, *hello);
   } else if (from == wire::kKeyHolderPeer) {
-    idle_deadline_ = sink.now() + ms(config_.idle_s);
     if (const auto* open = std::get_if<wire::RoundOpen>(&body)) return on_round_open(*open, sink);
     if (std::holds_alternative<wire::Finish>(body)) return end(Fault::kNone, "");
     if (const auto* fault = std::get_if<wire::Abort>(&body)) {
@@ -76,8 +76,18 @@ void Coordinator::on_hello(const wire::Peer& from, const wire::Hello& hello) {
 }
 
 void Coordinator::on_round_open(const wire::RoundOpen& open, wire::MessageSink& sink) {
-  if (open.round <= last_round_) {
-    throw ProtocolError("round " + std::to_string(open.round) + " was opened before");
+  if (open_ || open.round <= last_round_) {
+    throw ProtocolError("round " + std::to_string(open.round) + " after round " +
+                        std::to_string(last_round_) + (open_ ? ", which is still open" : ""));
+  }
+  if ((open.round == 0) != (open.kind == wire::RoundKind::kStatistics)) {
+    throw ProtocolError("round 0 sums statistics, every later one gradients");
+  }
+  const std::uint32_t chunks =
+      open.round == 0 ? config_.statistics_chunks : config_.gradient_chunks;
+  if (open.chunks != chunks) {
+    throw ProtocolError("updates of " + std::to_string(open.chunks) +
+                        " plaintexts, the codec has " + std::to_string(chunks));
   }
   if (open.participants < config_.quorum || open.participants > config_.parties) {
     throw ProtocolError("a round of " + std::to_string(open.participants) + " parties, quorum " +

@@ -20,6 +20,8 @@ struct CoordinatorConfig {
   std::uint32_t quorum = 0;
   Digest key_id{};  // zeros when cipher is none
   Digest codec_id{};
+  std::uint32_t statistics_chunks = 0;  // plaintexts per update, by kind of round
+  std::uint32_t gradient_chunks = 0;
   double idle_s = 150;  // without a word from the key-holder for this long, the run is aborted
 };
 

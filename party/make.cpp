@@ -22,7 +22,7 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   config.id = role.self.id;
   config.seed = settings.seed;
   config.key_id = role::key_id_of(key);
-  config.idle_s = settings.deadlines.start_s + settings.deadlines.round_s;
+  config.idle_s = role::kGraceSeconds + settings.deadlines.start_s + settings.deadlines.round_s;
   auto sealer = key ? crypto::make_paillier_sealer(
                           *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool)
                     : crypto::make_plain_sealer(codec.plaintext_limbs());

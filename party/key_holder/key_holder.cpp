@@ -39,6 +39,7 @@ KeyHolder::KeyHolder(KeyHolderConfig config, crypto::UpdateCodec codec,
       pool_(&pool),
       records_(&records),
       ready_(config_.parties, false),
+      expected_(config_.parties, false),
       parameters_(model::initial_parameters(config_.shape, config_.seed)),
       optimizer_(config_.optimizer, parameters_.size(), config_.rounds) {
   if (codec_.settings().parameters != parameters_.size() ||
@@ -97,6 +98,7 @@ void KeyHolder::on_hello(const wire::Peer& from, const wire::Hello& hello,
     throw ProtocolError(to_string(from) + " uses another key or codec");
   }
   ready_[from.id] = true;
+  expected_[from.id] = true;
   if (state_ == State::kCollecting) {
     sink.send(from, round_start_);  // it came late or came back
   } else if (std::count(ready_.begin(), ready_.end(), true) == config_.parties) {
@@ -124,7 +126,9 @@ void KeyHolder::begin_round(std::uint32_t round, wire::MessageSink& sink) {
   open.round = round;
   open.kind = round_start_.kind;
   open.weights_hash = round_start_.weights_hash;
-  open.participants = static_cast<std::uint32_t>(std::count(ready_.begin(), ready_.end(), true));
+  open.participants =
+      std::max(config_.quorum,
+               static_cast<std::uint32_t>(std::count(expected_.begin(), expected_.end(), true)));
   open.chunks = static_cast<std::uint32_t>(
       (round == 0 ? codec_.statistics() : codec_.gradient()).plaintexts());
   open.deadline_ms = static_cast<std::uint32_t>(ms(config_.round_s));
@@ -159,6 +163,8 @@ void KeyHolder::on_aggregate(const wire::EncryptedAggregate& aggregate, wire::Me
   record_.phase_s["wait"] = wait_watch_.seconds();
   record_.bytes_in = aggregate.payload.size();
   record_.contributors = contributors;
+  expected_.assign(expected_.size(), false);
+  for (const std::uint32_t party : contributors) expected_[party] = true;
 
   report::Stopwatch watch;
   const bool is_statistics = aggregate.kind == wire::RoundKind::kStatistics;

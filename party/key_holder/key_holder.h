@@ -27,7 +27,6 @@ struct KeyHolderConfig {
   std::uint64_t seed = 1;
   std::uint32_t batch_rows = 256;
   model::Shape shape;
-  model::ClassWeights class_weights = model::ClassWeights::kSqrt;
   model::OptimizerSettings optimizer;
   std::uint32_t evaluate_every = 1;
   double round_s = 30;
@@ -76,7 +75,8 @@ class KeyHolder : public wire::Session {
   report::RecordWriter* records_;
 
   State state_ = State::kWaiting;
-  std::vector<bool> ready_;
+  std::vector<bool> ready_;     // said hello: they are sent every round
+  std::vector<bool> expected_;  // contributed to the last round, or said hello since: a round waits
   wire::TimeMs deadline_ = 0;
   wire::RoundStart round_start_;  // of the current round, for parties that come back
   data::Statistics statistics_;

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include <unistd.h>
+
 #include "shared/core/error.h"
 #include "shared/core/file.h"
 
@@ -30,6 +32,11 @@ std::filesystem::path secret_key_path(const std::filesystem::path& directory) {
 }
 
 void require_no_key_set(const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error || ::access(directory.c_str(), W_OK) != 0) {
+    throw KeyError(directory.string() + ": no keys can be written here");
+  }
   for (const auto& path : {public_key_path(directory), secret_key_path(directory)}) {
     if (std::filesystem::exists(path)) {
       throw KeyError(path.string() + ": exists already; keys are never overwritten");
@@ -39,7 +46,6 @@ void require_no_key_set(const std::filesystem::path& directory) {
 
 void save_key_set(const std::filesystem::path& directory, const crypto::SecretKey& key) {
   require_no_key_set(directory);
-  std::filesystem::create_directories(directory);
   const SecretBytes secret = key.serialize();
   write_secret_file(secret_key_path(directory), secret.bytes());
   write_file_atomic(public_key_path(directory), key.public_key().serialize());

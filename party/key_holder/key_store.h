@@ -15,7 +15,8 @@ namespace blindsum::key_holder {
 // already: keys are never overwritten.
 void save_key_set(const std::filesystem::path& directory, const crypto::SecretKey& key);
 
-// require_no_key_set throws KeyError when one of the two files exists: before the long search for
+// require_no_key_set makes the folder, and throws KeyError when it cannot be written to or one of
+// the two files exists: before the long search for
 // primes.
 void require_no_key_set(const std::filesystem::path& directory);
 

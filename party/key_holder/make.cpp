@@ -40,7 +40,6 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
   config.seed = settings.seed;
   config.batch_rows = settings.local.batch_rows;
   config.shape = role::shape_of(settings);
-  config.class_weights = role::class_weights_of(settings);
   config.optimizer = role::optimizer_of(settings);
   config.evaluate_every = settings.evaluate_every;
   config.round_s = settings.deadlines.round_s;

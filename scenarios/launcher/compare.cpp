@@ -13,6 +13,7 @@
 #include "shared/model/network.h"
 #include "shared/model/optimizer.h"
 #include "shared/model/training.h"
+#include "shared/role/codec.h"
 #include "shared/role/learning.h"
 
 namespace blindsum::launcher {
@@ -114,6 +115,7 @@ RunResult train_centralized(const settings::Settings& settings, const DataSource
 }
 
 RunResult compare(const RunOptions& options, Progress& progress) {
+  (void)role::limits_of(options.settings);  // before anything is trained
   std::filesystem::create_directories(options.folder);
   const DataSource data =
       find_data(options.settings, options.data_directory, options.folder / "data",

@@ -10,16 +10,18 @@
 
 namespace blindsum::launcher {
 
-std::filesystem::path default_data_directory() {
+std::filesystem::path named_data_directory() {
   const char* directory = std::getenv("BLINDSUM_DATA");
-  return directory != nullptr && *directory != '\0' ? directory : "data";
+  return directory != nullptr && *directory != '\0' ? directory : "";
 }
 
-DataSource find_data(const settings::Settings& settings, const std::filesystem::path& directory,
+DataSource find_data(const settings::Settings& settings, const std::filesystem::path& named,
                      const std::filesystem::path& synthetic_directory, const Say& say) {
   const std::string& wanted = settings.data.source;
+  const std::filesystem::path directory = named.empty() ? "data" : named;
   DataSource source;
-  if (wanted == "kdd99" || (wanted == "auto" && data::has_kdd(directory))) {
+  // A folder that was named must hold the files: a slip of the pen shall not train on other data.
+  if (wanted == "kdd99" || (wanted == "auto" && (!named.empty() || data::has_kdd(directory)))) {
     const data::KddFiles files = data::find_kdd(directory);
     source = {"kdd99", std::filesystem::absolute(files.train),
               std::filesystem::absolute(files.test), data::text_sha256(files.train),

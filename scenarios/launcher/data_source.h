@@ -21,14 +21,15 @@ struct DataSource {
 
 using Say = std::function<void(const std::string&)>;
 
-// default_data_directory is $BLINDSUM_DATA, else ./data.
-[[nodiscard]] std::filesystem::path default_data_directory();
+// named_data_directory is $BLINDSUM_DATA, or empty when it is not set.
+[[nodiscard]] std::filesystem::path named_data_directory();
 
-// find_data returns the files that the scenario asks for. The synthetic set is written into
+// find_data returns the files that the scenario asks for, from the folder `named` by the user or,
+// when none was, from ./data. The synthetic set is written into
 // `synthetic_directory`; that `source: auto` fell back to it is told to `say`. Throws DataError
-// when `source: kdd99` has no files in `directory`.
+// when a named folder, or any for `source: kdd99`, does not hold the files.
 [[nodiscard]] DataSource find_data(const settings::Settings& settings,
-                                   const std::filesystem::path& directory,
+                                   const std::filesystem::path& named,
                                    const std::filesystem::path& synthetic_directory,
                                    const Say& say);
 

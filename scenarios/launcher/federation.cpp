@@ -20,6 +20,7 @@
 #include "scenarios/launcher/progress.h"
 #include "shared/core/file.h"
 #include "shared/report/records.h"
+#include "shared/role/codec.h"
 #include "shared/role/run_role.h"
 #include "shared/settings/role_file.h"
 #include "shared/wire/links.h"
@@ -270,7 +271,7 @@ class MemoryFederation : public Federation {
 
   Ending run() {
     ThreadPool pool(plan_.settings.threads);
-    wire::MemoryLink link(plan_.run);
+    wire::MemoryLink link(plan_.run, role::limits_of(plan_.settings));
     link.on_rejected = [](std::string_view peer, std::string_view why) {
       spdlog::warn("peer={} rejected: {}", peer, why);
     };

@@ -17,6 +17,7 @@
 #include "shared/core/log.h"
 #include "shared/data/kdd.h"
 #include "shared/data/synthetic.h"
+#include "shared/role/run_role.h"
 
 namespace {
 
@@ -60,8 +61,7 @@ struct RunArguments {
   }
 
   [[nodiscard]] Verbosity verbosity() const {
-    if (is_quiet) return Verbosity::kQuiet;
-    return is_json ? Verbosity::kWarnings : Verbosity::kNormal;
+    return is_quiet || is_json ? Verbosity::kQuiet : Verbosity::kNormal;
   }
 };
 
@@ -89,7 +89,7 @@ int run_job(const RunArguments& arguments, const char* suffix, Job job,
   options.folder = make_result_folder(arguments.out, options.settings.name + suffix);
   options.programs = programs_directory();
   options.data_directory =
-      arguments.data.empty() ? default_data_directory() : std::filesystem::path(arguments.data);
+      arguments.data.empty() ? named_data_directory() : std::filesystem::path(arguments.data);
   options.keys = arguments.keys;
   options.stop = &stop_requested();
   catch_stop_signals();
@@ -210,6 +210,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    role::forbid_core_files();  // it makes the transport keys, and in memory runs every role
     return run(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "blindsum: " << error.what() << "\n";

@@ -228,9 +228,11 @@ const std::atomic<bool>& stop_requested() { return stop; }
 void catch_stop_signals() {
   struct sigaction action = {};
   action.sa_handler = request_stop;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGHUP, &action, nullptr);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction present = {};
+    sigaction(number, nullptr, &present);
+    if (present.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);  // nohup stays nohup
+  }
   std::signal(SIGPIPE, SIG_IGN);
 }
 

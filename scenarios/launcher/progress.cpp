@@ -44,7 +44,6 @@ void Progress::say(const std::string& text) {
 }
 
 void Progress::warn(const std::string& text) {
-  if (verbosity_ == Verbosity::kQuiet) return;
   end();
   std::cerr << text << std::endl;
 }

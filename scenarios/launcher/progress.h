@@ -10,9 +10,9 @@
 
 namespace blindsum::launcher {
 
-// Verbosity: kNormal shows progress on standard output and warnings on standard error; kWarnings
-// (for --json) the warnings alone; kQuiet neither.
-enum class Verbosity { kNormal, kWarnings, kQuiet };
+// Verbosity: kNormal shows progress on standard output and warnings on standard error; kQuiet the
+// warnings alone.
+enum class Verbosity { kNormal, kQuiet };
 
 // Progress writes one line that is rewritten on a terminal, and about ten plain lines a run when
 // piped.

@@ -83,8 +83,8 @@ class Run {
   }
 
   void go() {
-    (void)role::codec_of(
-        settings_);  // whether bits, parties and key size fit, before anything is made
+    // Whether bits, parties, key size and network fit, before anything is made.
+    (void)role::limits_of(settings_);
     make_folders();
     announce();
     raise_open_files();
@@ -129,7 +129,7 @@ class Run {
     for (const char* name : {"logs", "shards", "records", "roles", "keys"}) {
       std::filesystem::create_directories(folder_ / name);
     }
-    for (const char* name : {"roles", "keys"}) {
+    for (const char* name : {"roles", "keys", "shards"}) {
       std::filesystem::permissions(folder_ / name, std::filesystem::perms::owner_all);
     }
     write_file_atomic(folder_ / "scenario.yaml", to_yaml(settings_));

@@ -1,5 +1,6 @@
 #include "shared/role/codec.h"
 
+#include <algorithm>
 #include <string>
 
 #include "shared/core/error.h"
@@ -34,6 +35,26 @@ crypto::UpdateCodec codec_of(const settings::Settings& settings) {
   codec.clip = settings.fixed_point.clip;
   codec.rounding = crypto::rounding_from_string(settings.fixed_point.rounding);
   return crypto::UpdateCodec(codec);
+}
+
+wire::CodecLimits limits_of(const settings::Settings& settings) {
+  const crypto::UpdateCodec codec = codec_of(settings);
+  const std::size_t chunks =
+      std::max(codec.statistics().plaintexts(), codec.gradient().plaintexts());
+  const std::size_t aggregate =
+      chunks * ((settings.paillier.key_bits + 7) / 8 * 2) + 4 * std::size_t{settings.parties};
+  const std::size_t start = 4 * codec.settings().parameters + 8 * kStatistics;
+  constexpr std::size_t kHeaderBytes = 1024;
+  constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
+  wire::CodecLimits limits;
+  limits.max_message_bytes = std::max(aggregate, start) + kHeaderBytes;
+  limits.max_parties = settings.parties;
+  if (limits.max_message_bytes > kMaxBytes) {
+    throw ConfigError("model.hidden: a network of " + std::to_string(codec.settings().parameters) +
+                      " parameters needs messages of " + std::to_string(limits.max_message_bytes) +
+                      " bytes, at most " + std::to_string(kMaxBytes) + " are allowed");
+  }
+  return limits;
 }
 
 std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role) {

@@ -7,12 +7,20 @@
 #include "shared/crypto/update_cipher.h"
 #include "shared/crypto/update_codec.h"
 #include "shared/settings/role_file.h"
+#include "shared/wire/codec.h"
 
 namespace blindsum::role {
+
+// kGraceSeconds is how much longer than a legal silence the roles wait for each other.
+inline constexpr double kGraceSeconds = 10;
 
 // codec_of returns the codec of a run: 82 statistics and the parameters of the network, for the
 // scenario's key size.
 [[nodiscard]] crypto::UpdateCodec codec_of(const settings::Settings& settings);
+
+// limits_of returns what a link of this run accepts: its largest legal message and no more. Throws
+// ConfigError when that is beyond 64 MiB: the network is too large.
+[[nodiscard]] wire::CodecLimits limits_of(const settings::Settings& settings);
 
 // load_public_key reads the role's Paillier public key and checks its size against the settings;
 // nothing when the cipher is none. Throws KeyError.

@@ -12,6 +12,7 @@
 #include "shared/core/error.h"
 #include "shared/core/file.h"
 #include "shared/core/log.h"
+#include "shared/role/codec.h"
 
 namespace blindsum::role {
 namespace {
@@ -44,26 +45,38 @@ double peak_rss_mib() {
 
 int run(wire::Role role, const char* path, const MakeProgram& make) {
   const settings::RoleFile file = settings::read_role_file(path);
-  start_log(to_string(file.self), file.log_level);
   if (file.self.role != role) {
     throw ConfigError(std::string(path) + ": this file is for " + to_string(file.self));
   }
+  start_log(to_string(file.self), file.log_level);
   report::RecordWriter records(file.files.records);
   ThreadPool pool(file.threads);
-  const RoleProgram program = make(file, pool, records);
-
-  wire::ZmqLink link(settings::zmq_config(file));
-  link.on_rejected = [](std::string_view peer, std::string_view why) {
-    spdlog::warn("peer={} rejected: {}", peer, why);
+  wire::Traffic traffic;
+  const auto run_session = [&] {
+    const RoleProgram program = make(file, pool, records);
+    wire::ZmqConfig config = settings::zmq_config(file);
+    config.limits = limits_of(file.settings);
+    wire::ZmqLink link(std::move(config));
+    link.on_rejected = [](std::string_view peer, std::string_view why) {
+      spdlog::warn("peer={} rejected: {}", peer, why);
+    };
+    if (!file.files.endpoint.empty()) {
+      write_file_atomic(file.files.endpoint, link.endpoint() + "\n");
+    }
+    link.run(*program.session, stop_requested);
+    traffic = link.traffic();
+    return program.session->finished() ? program.ending()
+                                       : Ending{Fault::kInterrupted, "stopped by a signal", {}};
   };
-  if (!file.files.endpoint.empty()) {
-    write_file_atomic(file.files.endpoint, link.endpoint() + "\n");
+  // However the role ends, its records say so.
+  Ending ending;
+  try {
+    ending = run_session();
+  } catch (const std::exception& error) {
+    ending = {fault_of(error), error.what(), {}};
+    spdlog::error("fault={} {}", to_string(ending.fault), ending.reason);
   }
-  link.run(*program.session, stop_requested);
-  const Ending ending = program.session->finished()
-                            ? program.ending()
-                            : Ending{Fault::kInterrupted, "stopped by a signal", {}};
-  records.end(end_record(to_string(file.self), ending, link.traffic()));
+  records.end(end_record(to_string(file.self), ending, traffic));
   return exit_code(ending.fault);
 }
 
@@ -93,6 +106,7 @@ nlohmann::json end_record(const std::string& role, const Ending& ending,
 int run_role(wire::Role role, const char* role_file, const MakeProgram& make) {
   catch_signals();
   allow_many_files();
+  start_log("blindsum");
   try {
     forbid_core_files();
     return run(role, role_file, make);

@@ -201,11 +201,28 @@ TEST_CASE("a key set that is not there is a keys fault") {
   CHECK(result.ending.fault == Fault::kKeys);
 }
 
+TEST_CASE("a named folder without the KDD files is a DataError, never a silent synthetic run") {
+  const test::TempDir folder;
+  settings::Settings settings;
+  CHECK_THROWS_AS(
+      (void)find_data(settings, folder.path(), folder.path() / "data", [](const auto&) {}),
+      DataError);
+}
+
+TEST_CASE("a network whose messages would be too large is refused before anything is made") {
+  const test::TempDir folder;
+  RunOptions options = small_options(folder.path() / "run");
+  options.settings.model.hidden = {4096, 4096, 4096};
+  const RunResult result = run(options);
+  CHECK(result.ending.fault == Fault::kUsage);
+  CHECK(result.ending.reason.find("parameters") != std::string::npos);
+}
+
 TEST_CASE("centralized training ends in the same model every time") {
   const test::TempDir folder;
   const RunOptions options = small_options(folder.path());
   const DataSource data =
-      find_data(options.settings, folder.path(), folder.path() / "data", [](const auto&) {});
+      find_data(options.settings, "", folder.path() / "data", [](const auto&) {});
   Progress progress(Verbosity::kQuiet);
   const RunResult a = train_centralized(options.settings, data, progress, kNeverStop);
   const RunResult b = train_centralized(options.settings, data, progress, kNeverStop);

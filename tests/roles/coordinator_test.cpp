@@ -28,17 +28,20 @@ struct Fixture {
   report::RecordWriter records{""};
   test::RecordingSink sink;
   Coordinator coordinator{
-      {kParties, 3, Digest{}, kCodec, 100}, crypto::make_plain_accumulator(kLimbs), records};
+      {kParties, 3, Digest{}, kCodec, 1, 1, 100}, crypto::make_plain_accumulator(kLimbs), records};
 
   Fixture() { coordinator.start(sink); }
 
   void open(std::uint32_t round, std::uint32_t participants = kParties) {
-    coordinator.handle(
-        wire::kKeyHolderPeer,
-        wire::RoundOpen{round, wire::RoundKind::kGradient, kWeights, participants, 1, 5000}, sink);
+    coordinator.handle(wire::kKeyHolderPeer,
+                       wire::RoundOpen{round, kind_of(round), kWeights, participants, 1, 5000},
+                       sink);
+  }
+  static wire::RoundKind kind_of(std::uint32_t round) {
+    return round == 0 ? wire::RoundKind::kStatistics : wire::RoundKind::kGradient;
   }
   static wire::EncryptedUpdate update(std::uint32_t round, std::uint64_t value) {
-    return {round, wire::RoundKind::kGradient, Digest{}, kCodec, kWeights, payload(value)};
+    return {round, kind_of(round), Digest{}, kCodec, kWeights, payload(value)};
   }
   // send hands over an update and returns the reply, if there was one.
   std::optional<AcceptResult> send(std::uint32_t party, const wire::EncryptedUpdate& update) {
@@ -176,7 +179,24 @@ TEST_CASE("messages out of turn or of strangers are protocol errors") {
   CHECK_THROWS_AS(f.open(0), ProtocolError);
   CHECK_THROWS_AS(f.open(2, 2), ProtocolError);
   CHECK_THROWS_AS(f.open(2, kParties + 1), ProtocolError);
+  CHECK_THROWS_AS(f.open(2), ProtocolError);  // round 1 is still open
   CHECK_FALSE(f.coordinator.finished());
+}
+
+TEST_CASE("a round of the wrong kind or with chunks that the codec does not have is refused") {
+  Fixture f;
+  wire::RoundOpen open{0, wire::RoundKind::kGradient, kWeights, kParties, 1, 5000};
+  CHECK_THROWS_AS(f.coordinator.handle(wire::kKeyHolderPeer, open, f.sink), ProtocolError);
+  open = {1, wire::RoundKind::kGradient, kWeights, kParties, 4'000'000'000, 5000};
+  CHECK_THROWS_AS(f.coordinator.handle(wire::kKeyHolderPeer, open, f.sink), ProtocolError);
+  CHECK_FALSE(f.coordinator.finished());
+}
+
+TEST_CASE("any word of the key-holder counts against the idle deadline") {
+  Fixture f;
+  f.sink.time += 90'000;
+  f.coordinator.handle(wire::kKeyHolderPeer, wire::Hello{Digest{}, kCodec}, f.sink);
+  CHECK(f.coordinator.next_deadline() == f.sink.time + 100'000);
 }
 
 }  // namespace

@@ -143,6 +143,21 @@ TEST_CASE("one aggregate is opened per round: a second one is refused") {
                   ProtocolError);
 }
 
+TEST_CASE("a party that missed a round is sent the next one, but no round waits for it") {
+  Fixture f;
+  f.all_ready();
+  f.sink.sent.clear();
+  f.holder.handle(wire::kCoordinatorPeer,
+                  f.aggregate(0, sha256({}), data::statistics_of(f.table).values, {0, 1, 3}),
+                  f.sink);
+  std::size_t starts = 0;
+  for (const auto& [to, body] : f.sink.sent) {
+    starts += std::holds_alternative<wire::RoundStart>(body) ? 1 : 0;
+  }
+  CHECK(starts == kParties);
+  CHECK(f.sink.take_last<wire::RoundOpen>()->second.participants == 3);
+}
+
 TEST_CASE("a sum that does not fit its list of contributors ends the run with integrity") {
   Fixture f;
   f.all_ready();

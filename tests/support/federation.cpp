@@ -46,6 +46,8 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
   coordinator.quorum = std::max(3U, (2 * options.parties + 2) / 3);
   coordinator.key_id = key_id;
   coordinator.codec_id = codec.id();
+  coordinator.statistics_chunks = static_cast<std::uint32_t>(codec.statistics().plaintexts());
+  coordinator.gradient_chunks = static_cast<std::uint32_t>(codec.gradient().plaintexts());
   coordinator_ = std::make_unique<coordinator::Coordinator>(
       coordinator,
       options.key != nullptr
