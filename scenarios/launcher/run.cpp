@@ -83,9 +83,8 @@ class Run {
   }
 
   void go() {
-    // Whether bits, parties, key size and network fit, before anything is made.
-    (void)role::limits_of(settings_);
     make_folders();
+    (void)role::limits_of(settings_);  // whether bits, parties, key size and network fit
     announce();
     raise_open_files();
     // Processes stops key generation on every way out of this function.

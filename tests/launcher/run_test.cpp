@@ -209,13 +209,14 @@ TEST_CASE("a named folder without the KDD files is a DataError, never a silent s
       DataError);
 }
 
-TEST_CASE("a network whose messages would be too large is refused before anything is made") {
+TEST_CASE("a network whose messages would be too large is refused before keys or shards are made") {
   const test::TempDir folder;
   RunOptions options = small_options(folder.path() / "run");
   options.settings.model.hidden = {4096, 4096, 4096};
   const RunResult result = run(options);
   CHECK(result.ending.fault == Fault::kUsage);
   CHECK(result.ending.reason.find("parameters") != std::string::npos);
+  CHECK(std::filesystem::is_empty(options.folder / "shards"));
 }
 
 TEST_CASE("centralized training ends in the same model every time") {
