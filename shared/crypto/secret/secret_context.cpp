@@ -4,6 +4,10 @@
 
 #include "shared/crypto/kernels/limbs.h"
 #include "shared/crypto/kernels/pair_ring.h"
+#ifdef BLINDSUM_HAS_IFMA
+#include "shared/crypto/kernels/ifma.h"
+#include "shared/crypto/kernels/ifma_secret.h"
+#endif
 
 namespace blindsum::crypto::kernels {
 namespace {
@@ -54,6 +58,11 @@ class PortableSecretContext : public SecretContext {
 
 std::unique_ptr<SecretContext> make_secret_context(ConstLimbs prime, ConstLimbs exponent,
                                                    std::size_t n_limbs) {
+#ifdef BLINDSUM_HAS_IFMA
+  if (&active_kernel() == &ifma_kernel()) {
+    return make_ifma_secret_context(prime, exponent, n_limbs);
+  }
+#endif
   return std::make_unique<PortableSecretContext>(prime, exponent, n_limbs);
 }
 

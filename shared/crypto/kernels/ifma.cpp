@@ -1,0 +1,469 @@
+#include "shared/crypto/kernels/ifma.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include <gmpxx.h>
+#include <sys/mman.h>
+
+#include "shared/crypto/kernels/ifma_arith.h"
+#include "shared/crypto/kernels/ifma_modulus.h"
+
+namespace blindsum::crypto::kernels {
+namespace {
+
+using ifma::broadcast;
+using ifma::ConstRows;
+using ifma::Digit;
+using ifma::Digits;
+using ifma::kLanes;
+using ifma::Modulus;
+using ifma::MutableRows;
+using ifma::output_rows;
+using ifma::Ring;
+using ifma::rows_of;
+using ifma::set_lane;
+
+// HugeArray is memory in huge pages, where the system has them: a table is read at random.
+class HugeArray {
+ public:
+  explicit HugeArray(std::size_t words) : words_(words) {
+    constexpr std::size_t kPage = std::size_t{2} << 20;
+    const std::size_t bytes = (words * 8 + kPage - 1) / kPage * kPage;
+    data_.reset(static_cast<std::uint64_t*>(std::aligned_alloc(kPage, bytes)));
+    if (data_ == nullptr) throw std::bad_alloc();
+    madvise(data_.get(), bytes, MADV_HUGEPAGE);
+  }
+  [[nodiscard]] std::uint64_t* data() const { return data_.get(); }
+  [[nodiscard]] std::size_t words() const { return words_; }
+
+ private:
+  struct Free {
+    void operator()(std::uint64_t* data) const { std::free(data); }
+  };
+  std::unique_ptr<std::uint64_t, Free> data_;
+  std::size_t words_;
+};
+
+// IfmaFixedBase holds base^(d·2^o) for every window of the exponent, o its first bit, and every
+// digit d, as (y, w), L limbs each: the value y·(1 − w·R⁻¹·n)·R, without the last factor R in the
+// last window. A product of one entry a window divides by R once less than there are windows and is
+// thus the plain power. Windows are as few as the memory allows and differ by at most one bit.
+class IfmaFixedBase : public FixedBase {
+ public:
+  IfmaFixedBase(const Modulus& n, std::size_t limbs, ConstLimbs base, std::size_t exponent_bits,
+                std::size_t table_bytes, ThreadPool& pool)
+      : exponent_bits_(exponent_bits),
+        limbs_(limbs),
+        windows_(windows_for(exponent_bits, limbs, table_bytes)),
+        entries_(entries_for(exponent_bits, windows_) * 2 * limbs) {
+    std::vector<mpz_class> bases(windows_);
+    bases[0] = ifma::to_integer(base);
+    for (std::size_t j = 1; j < windows_; ++j) {
+      bases[j] = bases[j - 1];
+      for (std::size_t i = 0; i < width(j - 1); ++i) bases[j] = bases[j] * bases[j] % n.square();
+    }
+    pool.parallel_for((windows_ + kLanes - 1) / kLanes,
+                      [&](std::size_t group) { fill(n, group * kLanes, bases); });
+  }
+
+  [[nodiscard]] std::size_t exponent_bits() const override { return exponent_bits_; }
+  [[nodiscard]] std::size_t bytes() const override { return entries_.words() * 8; }
+  [[nodiscard]] std::size_t windows() const { return windows_; }
+  [[nodiscard]] std::size_t entry_limbs() const { return 2 * limbs_; }
+
+  // entry returns y and, after it, w of the digit of `exponent` in window j.
+  [[nodiscard]] const std::uint64_t* entry(std::size_t j, const std::uint64_t* exponent) const {
+    const std::size_t bit = first_bit(j);
+    std::uint64_t digit = exponent[bit / 64] >> (bit % 64);
+    if (bit % 64 + width(j) > 64) digit |= exponent[bit / 64 + 1] << (64 - bit % 64);
+    digit &= (std::uint64_t{1} << width(j)) - 1;
+    return entry_at(j, digit);
+  }
+
+ private:
+  static constexpr std::size_t kMaxWindow = 16;
+
+  // The first exponent_bits % windows windows have one bit more than the others.
+  static std::size_t entries_for(std::size_t exponent_bits, std::size_t windows) {
+    return (windows + exponent_bits % windows) << (exponent_bits / windows);
+  }
+  static std::size_t windows_for(std::size_t exponent_bits, std::size_t limbs,
+                                 std::size_t table_bytes) {
+    std::size_t windows = (exponent_bits + kMaxWindow - 1) / kMaxWindow;
+    while (2 * windows < exponent_bits &&
+           entries_for(exponent_bits, windows) * 2 * limbs * 8 > table_bytes) {
+      ++windows;
+    }
+    return windows;
+  }
+
+  [[nodiscard]] std::size_t width(std::size_t j) const {
+    return exponent_bits_ / windows_ + (j < exponent_bits_ % windows_ ? 1 : 0);
+  }
+  [[nodiscard]] std::size_t first_bit(std::size_t j) const {
+    return j * (exponent_bits_ / windows_) + std::min(j, exponent_bits_ % windows_);
+  }
+  [[nodiscard]] std::uint64_t* entry_at(std::size_t j, std::size_t digit) const {
+    const std::size_t first = (j + std::min(j, exponent_bits_ % windows_))
+                              << (exponent_bits_ / windows_);
+    return entries_.data() + (first + digit) * 2 * limbs_;
+  }
+
+  // fill makes the entries of eight windows, one a lane. From one digit to the next, with the base
+  // (b, v), Montgomery's T and q of y·b, and the inverse y⁻¹·R carried along:
+  //
+  //   y·(1 − w·R⁻¹·n)·R · b·(1 − v·R⁻¹·n)·R · R⁻¹ = T·(1 − (w + v + q·T⁻¹)·R⁻¹·n)·R.
+  BLINDSUM_IFMA void fill(const Modulus& n, std::size_t first,
+                          const std::vector<mpz_class>& bases) {
+    const Ring& ring = n.ring();
+    const std::size_t d = ring.digits();
+    const mpz_class r = n.power_of_r(1);
+    const std::size_t number = d + ifma::kZeroDigits;
+    Digits work(9 * number + ifma::limb_scratch(d));
+    Digit* const y = work.data();
+    Digit* const w = y + number;
+    Digit* const inverse = w + number;
+    Digit* const b = inverse + number;
+    Digit* const v = b + number;
+    Digit* const step = v + number;
+    Digit* const q = step + number;
+    Digit* const term = q + number;
+    Digit* const spare = term + number;
+    Digit* const limb_scratch = spare + number;
+
+    const std::size_t lanes = std::min(kLanes, windows_ - first);
+    std::size_t digits = 0;
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      const std::size_t j = std::min(first + l, windows_ - 1);
+      digits = std::max(digits, std::size_t{1} << width(j));
+      set_entry(n, y, w, inverse, l, j + 1 == windows_ ? mpz_class(1) : r, r);
+      set_entry(n, b, v, step, l, bases[j] * r % n.square(), r * r);
+    }
+    for (std::size_t digit = 0; digit < digits; ++digit) {
+      if (digit > 0) {
+        ring.mont(y, q, y, b);
+        const unsigned wrapped = ring.canonical(y, y, spare);
+        ring.mont(inverse, spare, inverse, step);
+        ring.canonical(inverse, inverse, spare);
+        ring.mont(term, spare, q, inverse);
+        ring.canonical(term, term, spare);
+        ring.canonical(term, term, spare);
+        ring.add_mod(w, w, v, spare);
+        ring.add_mod(w, w, term, spare);
+        if (wrapped != 0) {  // y lost m, so that q lost R
+          for (std::size_t i = 0; i < d; ++i) {
+            ifma::store(term + i, _mm512_maskz_mov_epi64(static_cast<__mmask8>(wrapped),
+                                                         ifma::load(inverse + i)));
+          }
+          ring.subtract_mod(w, w, term);
+        }
+      }
+      MutableRows rows_y{};
+      MutableRows rows_w{};
+      std::size_t used = 0;
+      for (std::size_t l = 0; l < lanes && digit < std::size_t{1} << width(first + l); ++l) {
+        rows_y.lane[l] = entry_at(first + l, digit);
+        rows_w.lane[l] = rows_y.lane[l] + limbs_;
+        ++used;
+      }
+      ifma::store_digits(rows_y, used, limbs_, y, limb_scratch);
+      ifma::store_digits(rows_w, used, limbs_, w, limb_scratch);
+    }
+  }
+
+  // set_entry writes one lane of y, w and y⁻¹·factor for the value x.
+  static void set_entry(const Modulus& n, Digit* y, Digit* w, Digit* inverse, std::size_t lane,
+                        const mpz_class& x, const mpz_class& factor) {
+    const mpz_class& m = n.integer();
+    const std::size_t d = n.digits();
+    const mpz_class short_part = x % m;
+    mpz_class inverted;
+    mpz_invert(inverted.get_mpz_t(), short_part.get_mpz_t(), m.get_mpz_t());
+    mpz_class v = (x / m) * inverted % m * n.power_of_r(1) % m;
+    if (v != 0) v = m - v;
+    set_lane(y, d, lane, short_part);
+    set_lane(w, d, lane, v);
+    set_lane(inverse, d, lane, mpz_class(inverted * factor % m));
+  }
+
+  std::size_t exponent_bits_;
+  std::size_t limbs_;
+  std::size_t windows_;
+  HugeArray entries_;
+};
+
+// IfmaProduct keeps, for eight elements a group, pairs P with a count e: the element is P·R^e. Each
+// factor divides by R twice, and one product in read() makes up for all.
+class IfmaProduct : public Product {
+ public:
+  IfmaProduct(const Modulus& n, std::size_t limbs, std::size_t size)
+      : n_(n), limbs_(limbs), divisions_(size) {
+    const std::size_t width = 2 * n.digits();
+    pairs_.resize((size + kLanes - 1) / kLanes * width);
+    for (std::size_t i = 0; i < pairs_.size(); i += width) {
+      std::fill_n(pairs_[i].lane, kLanes, 1);
+    }
+  }
+
+  BLINDSUM_IFMA void multiply(std::size_t begin, ConstLimbs factors, std::size_t count) override {
+    const Ring& ring = n_.ring();
+    const std::size_t width = 2 * n_.digits();
+    Digits work(2 * width + ring.pair_scratch() + ifma::limb_scratch(width));
+    Digit* const integer = work.data();
+    Digit* const factor = integer + width;
+    Digit* const scratch = factor + width;
+    const std::size_t end = begin + count;
+    for (std::size_t first = begin / kLanes * kLanes; first < end; first += kLanes) {
+      ConstRows rows{};
+      __mmask8 present = 0;
+      bool fresh = true;
+      for (std::size_t l = 0; l < kLanes; ++l) {
+        const std::size_t element = std::clamp(first + l, begin, end - 1);
+        rows.lane[l] = &factors[(element - begin) * 2 * limbs_];
+        if (element != first + l) continue;
+        present = static_cast<__mmask8>(present | 1U << l);
+        fresh = fresh && divisions_[element] == 0;
+      }
+      ifma::load_digits(integer, width, rows, 2 * limbs_, scratch);
+      ring.from_integer(factor, factor + n_.digits(), integer);
+      Digit* const pair = &pairs_[first / kLanes * width];
+      if (!fresh) ring.multiply(factor, factor, pair, scratch);
+      for (std::size_t i = 0; i < width; ++i) {
+        ifma::store(pair + i,
+                    _mm512_mask_mov_epi64(ifma::load(pair + i), present, ifma::load(factor + i)));
+      }
+      for (std::size_t l = 0; l < kLanes; ++l) {
+        if ((present >> l & 1) != 0) divisions_[first + l] += fresh ? 1 : 2;
+      }
+    }
+  }
+
+  BLINDSUM_IFMA void read(std::size_t begin, std::size_t count, Limbs out) const override {
+    const Ring& ring = n_.ring();
+    const std::size_t width = 2 * n_.digits();
+    Digits work(2 * width + ring.pair_scratch());
+    Digit* const repair = work.data();
+    Digit* const result = repair + width;
+    Digit* const scratch = result + width;
+    std::uint64_t repaired[kLanes];
+    std::fill_n(repaired, kLanes, ~std::uint64_t{0});
+    for (std::size_t i = 0; i < count;) {
+      // A group from element begin + i on, in lanes 0, 1, …
+      const std::size_t lane = (begin + i) % kLanes;
+      const std::size_t used = std::min(kLanes - lane, count - i);
+      for (std::size_t l = lane; l < lane + used; ++l) {
+        const std::uint64_t divisions = divisions_[begin + i + l - lane];
+        if (repaired[l] == divisions) continue;
+        n_.set_pair(repair, l, n_.power_of_r(divisions + 1));
+        repaired[l] = divisions;
+      }
+      ring.multiply(result, &pairs_[(begin + i) / kLanes * width], repair, scratch);
+      Digits moved(width);
+      for (std::size_t j = 0; j < width; ++j) {
+        for (std::size_t l = 0; l < used; ++l) moved[j].lane[l] = result[j].lane[lane + l];
+      }
+      n_.store(output_rows(out, 2 * limbs_, i), used, 2 * limbs_, moved.data());
+      i += used;
+    }
+  }
+
+ private:
+  const Modulus& n_;
+  std::size_t limbs_;
+  std::vector<Digit> pairs_;
+  std::vector<std::uint64_t> divisions_;
+};
+
+class IfmaPublicContext : public PublicContext {
+ public:
+  explicit IfmaPublicContext(ConstLimbs n)
+      : n_(n),
+        limbs_(n.size()),
+        r3_(n_.broadcast_pair(n_.power_of_r(3))),
+        r4_(n_.broadcast_pair(n_.power_of_r(4))),
+        one_(n_.broadcast_pair(1)),
+        minus_r2_(minus_r2(n_)) {}
+
+  [[nodiscard]] std::unique_ptr<FixedBase> make_fixed_base(ConstLimbs base,
+                                                           std::size_t exponent_bits,
+                                                           std::size_t table_bytes,
+                                                           ThreadPool& pool) const override {
+    return std::make_unique<IfmaFixedBase>(n_, limbs_, base, exponent_bits, table_bytes, pool);
+  }
+
+  BLINDSUM_IFMA void encrypt(const FixedBase& fixed_base, ConstLimbs m, ConstLimbs r,
+                             std::size_t count, Limbs out) const override {
+    const auto& base = dynamic_cast<const IfmaFixedBase&>(fixed_base);
+    const std::size_t r_limbs = (base.exponent_bits() + 63) / 64;
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      encrypt_group(base, rows_of(m.first(count * limbs_), limbs_, i),
+                    rows_of(r.first(count * r_limbs), r_limbs, i),
+                    output_rows(out.first(count * 2 * limbs_), 2 * limbs_, i),
+                    std::min(kLanes, count - i));
+    }
+  }
+
+  [[nodiscard]] std::unique_ptr<Product> make_product(std::size_t size) const override {
+    return std::make_unique<IfmaProduct>(n_, limbs_, size);
+  }
+
+  BLINDSUM_IFMA void multiply(ConstLimbs a, ConstLimbs b, std::size_t count,
+                              Limbs out) const override {
+    const Ring& ring = n_.ring();
+    const std::size_t d = n_.digits();
+    const std::size_t number = 2 * limbs_;
+    Digits work(6 * d + ring.pair_scratch() + ifma::limb_scratch(2 * d));
+    Digit* const integer = work.data();
+    Digit* const x = integer + 2 * d;
+    Digit* const y = x + 2 * d;
+    Digit* const scratch = y + 2 * d;
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      ifma::load_digits(integer, 2 * d, rows_of(a.first(count * number), number, i), number,
+                        scratch);
+      ring.from_integer(x, x + d, integer);
+      ifma::load_digits(integer, 2 * d, rows_of(b.first(count * number), number, i), number,
+                        scratch);
+      ring.from_integer(y, y + d, integer);
+      ring.multiply(x, x, y, scratch);
+      ring.multiply(x, x, r4_.data(), scratch);
+      n_.store(output_rows(out.first(count * number), number, i), std::min(kLanes, count - i),
+               number, x);
+    }
+  }
+
+  BLINDSUM_IFMA void power(ConstLimbs a, ConstLimbs e, std::size_t exponent_limbs,
+                           std::size_t count, Limbs out) const override {
+    const Ring& ring = n_.ring();
+    const std::size_t d = n_.digits();
+    const std::size_t number = 2 * limbs_;
+    Digits work(4 * d + ring.pair_scratch() + ifma::limb_scratch(2 * d));
+    Digit* const integer = work.data();
+    Digit* const x = integer + 2 * d;
+    Digit* const scratch = x + 2 * d;
+    for (std::size_t i = 0; i < count; i += kLanes) {
+      const std::size_t lanes = std::min(kLanes, count - i);
+      std::size_t used = 1;
+      for (std::size_t l = i; l < i + lanes; ++l) {
+        used =
+            std::max(used, ifma::significant_limbs(e.subspan(l * exponent_limbs, exponent_limbs)));
+      }
+      ifma::load_digits(integer, 2 * d, rows_of(a.first(count * number), number, i), number,
+                        scratch);
+      ring.from_integer(x, x + d, integer);
+      ring.multiply(x, x, r3_.data(), scratch);
+      n_.power(integer, x, rows_of(e.first(count * exponent_limbs), exponent_limbs, i), used);
+      ring.multiply(x, integer, one_.data(), scratch);
+      n_.store(output_rows(out.first(count * number), number, i), lanes, number, x);
+    }
+  }
+
+ private:
+  static Digits minus_r2(const Modulus& n) {
+    return broadcast(n.integer() - n.power_of_r(2) % n.integer(), n.digits());
+  }
+
+  // encrypt_group multiplies one table entry a window. Entries are multiplied in pairs by their
+  // short halves first (4·D² multiply-adds), then merged (10·D²), while the w are only added, digit
+  // by digit without carries. One product at the end applies them and m:
+  //
+  //   (r − t·R⁻¹·n)·(1 + m·n − Σw·R⁻¹·n) = r − (t + r·(Σw − m·R))·R⁻¹·n.
+  BLINDSUM_IFMA void encrypt_group(const IfmaFixedBase& base, const ConstRows& m,
+                                   const ConstRows& r, const MutableRows& out,
+                                   std::size_t lanes) const {
+    const Ring& ring = n_.ring();
+    const std::size_t d = n_.digits();
+    Digits work(8 * d + ring.pair_scratch() + ifma::limb_scratch(d));
+    Digit* const product = work.data();
+    Digit* const factor = product + 2 * d;
+    Digit* const low = factor + 2 * d;
+    Digit* const high = low + d;
+    Digit* const sum = high + d;
+    Digit* const q = sum + d;
+    Digit* const scratch = q + d;
+
+    ifma::load_digits(low, d, m, limbs_, scratch);
+    ring.mont(sum, q, low, minus_r2_.data());
+    for (std::size_t j = 0; j < base.windows(); j += 2) {
+      Digit* const target = j == 0 ? product : factor;
+      load_entry(base, j, r, low, sum, q, scratch);
+      if (j + 1 < base.windows()) {
+        load_entry(base, j + 1, r, high, sum, q, scratch);
+        prefetch(base, j + 2, r);
+        ring.mont(target, target + d, low, high);
+      } else {
+        std::copy_n(low, d, target);
+        std::fill_n(target + d, d, Digit{});
+      }
+      prefetch(base, j + 3, r);
+      if (j != 0) ring.multiply(product, product, factor, scratch);
+    }
+    __m512i carry = _mm512_setzero_si512();
+    for (std::size_t i = 0; i < d; ++i) {
+      carry = _mm512_add_epi64(carry, ifma::load(sum + i));
+      ifma::store(sum + i, _mm512_and_si512(carry, ifma::digit_mask()));
+      carry = ifma::shift_right(carry, ifma::kDigitBits);
+    }
+    ring.mont_add(sum, q, product, sum, product + d);
+    n_.store(out, lanes, 2 * limbs_, product, sum);
+  }
+
+  // load_entry reads y of window j and adds w to `sum`.
+  BLINDSUM_IFMA void load_entry(const IfmaFixedBase& base, std::size_t j, const ConstRows& r,
+                                Digit* y, Digit* sum, Digit* w, Digit* scratch) const {
+    ConstRows rows{};
+    for (std::size_t l = 0; l < kLanes; ++l) rows.lane[l] = base.entry(j, r.lane[l]);
+    ifma::load_digits(y, n_.digits(), rows, limbs_, scratch);
+    for (const std::uint64_t*& row : rows.lane) row += limbs_;
+    ifma::load_digits(w, n_.digits(), rows, limbs_, scratch);
+    for (std::size_t i = 0; i < n_.digits(); ++i) {
+      ifma::store(sum + i, _mm512_add_epi64(ifma::load(sum + i), ifma::load(w + i)));
+    }
+  }
+
+  // prefetch asks for the entries of window j, if there is one.
+  static void prefetch(const IfmaFixedBase& base, std::size_t j, const ConstRows& r) {
+    if (j >= base.windows()) return;
+    for (const std::uint64_t* exponent : r.lane) {
+      const std::uint64_t* const entry = base.entry(j, exponent);
+      for (std::size_t i = 0; i < base.entry_limbs(); i += 8) __builtin_prefetch(entry + i);
+    }
+  }
+
+  Modulus n_;
+  std::size_t limbs_;
+  Digits r3_;        // the pair of R³
+  Digits r4_;        // the pair of R⁴
+  Digits one_;       // the pair of 1
+  Digits minus_r2_;  // −R² mod n
+};
+
+class IfmaKernel : public Kernel {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "ifma"; }
+  [[nodiscard]] std::string_view description() const override {
+    return "52-bit digits, eight numbers at a time, on AVX-512 IFMA";
+  }
+  [[nodiscard]] bool runs_here() const override {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512ifma") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw");
+  }
+  [[nodiscard]] std::size_t batch_grain() const override { return kLanes; }
+  [[nodiscard]] std::unique_ptr<PublicContext> make_public(ConstLimbs n) const override {
+    return std::make_unique<IfmaPublicContext>(n);
+  }
+};
+
+}  // namespace
+
+const Kernel& ifma_kernel() {
+  static const IfmaKernel kernel;
+  return kernel;
+}
+
+}  // namespace blindsum::crypto::kernels

@@ -1,0 +1,316 @@
+// Every kernel that runs on this machine, operation by operation, against GMP's integers.
+#include "shared/crypto/kernels/kernel.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "shared/core/thread_pool.h"
+#include "shared/crypto/kernels/ifma.h"
+#include "shared/crypto/kernels/ifma_secret.h"
+#include "tests/kernels/oracle.h"
+
+namespace blindsum::crypto::kernels {
+namespace {
+
+using test::edge_operands;
+using test::from_limbs;
+using test::Integers;
+using test::kSeed;
+using test::mod;
+using test::odd_moduli;
+using test::power;
+using test::power_of_two;
+using test::random_below;
+using test::random_bits;
+using test::to_limbs;
+
+constexpr std::size_t kCount = 17;
+constexpr std::uint64_t kUntouched = 0x5a5a5a5a5a5a5a5a;
+
+// for_each_modulus calls body(kernel, n, random) for odd n of many sizes, edges and random ones.
+template <class Body>
+void for_each_modulus(const char* purpose, const Body& body) {
+  INFO("seed ", kSeed);
+  for (const Kernel* kernel : all_kernels()) {
+    if (!kernel->runs_here()) continue;
+    for (const std::size_t bits :
+         {128UL, 192UL, 250UL, 512UL, 1024UL, 1088UL, 2048UL, 3072UL, 4096UL}) {
+      SeededRandom random(kSeed, purpose, {bits});
+      Integers moduli = odd_moduli(random, bits, 2);
+      if (bits > 2048) moduli.erase(moduli.begin(), moduli.end() - 2);
+      for (const mpz_class& n : moduli) {
+        CAPTURE(kernel->name());
+        CAPTURE(bits);
+        CAPTURE(n.get_str(16));
+        body(*kernel, n, random);
+      }
+    }
+  }
+}
+
+std::size_t limbs_of(const mpz_class& value) { return mpz_size(value.get_mpz_t()); }
+
+// operands returns kCount numbers below n²: edges first, then random ones.
+Integers operands(const mpz_class& n, SeededRandom& random) {
+  Integers result = edge_operands(n);
+  random.shuffle(std::span(result));
+  while (result.size() < kCount) result.push_back(random_below(random, n * n));
+  result.resize(kCount);
+  return result;
+}
+
+// check_prefixes calls run(count, out) for counts from 1 to kCount, all of them for short numbers,
+// and expects the first `count` of `expected` in `out` and nothing written behind.
+template <class Run>
+void check_prefixes(const Integers& expected, std::size_t width, const Run& run) {
+  const std::vector<std::uint64_t> limbs = to_limbs(expected, width);
+  for (std::size_t count = 1; count <= expected.size(); ++count) {
+    if (width > 40 && count % 8 > 1) continue;
+    CAPTURE(count);
+    std::vector<std::uint64_t> out(count * width + 8, kUntouched);
+    run(count, Limbs(out).first(count * width));
+    CHECK(std::equal(limbs.begin(), limbs.begin() + static_cast<std::ptrdiff_t>(count * width),
+                     out.begin()));
+    CHECK(std::all_of(out.end() - 8, out.end(),
+                      [](std::uint64_t limb) { return limb == kUntouched; }));
+  }
+}
+
+TEST_CASE("products mod n² are GMP's, for every count and in place") {
+  for_each_modulus("multiply", [](const Kernel& kernel, const mpz_class& n, SeededRandom& random) {
+    const std::size_t width = 2 * limbs_of(n);
+    const auto context = kernel.make_public(to_limbs(n, limbs_of(n)));
+    const Integers a = operands(n, random);
+    const Integers b = operands(n, random);
+    Integers expected;
+    for (std::size_t i = 0; i < kCount; ++i) expected.emplace_back(a[i] * b[i] % (n * n));
+    const auto a_limbs = to_limbs(a, width);
+    const auto b_limbs = to_limbs(b, width);
+    check_prefixes(expected, width, [&](std::size_t count, Limbs out) {
+      context->multiply(ConstLimbs(a_limbs).first(out.size()),
+                        ConstLimbs(b_limbs).first(out.size()), count, out);
+    });
+    auto in_place = a_limbs;
+    context->multiply(in_place, b_limbs, kCount, in_place);
+    CHECK(in_place == to_limbs(expected, width));
+  });
+}
+
+TEST_CASE("powers mod n² are GMP's, every element with its own exponent") {
+  for_each_modulus("power", [](const Kernel& kernel, const mpz_class& n, SeededRandom& random) {
+    const std::size_t width = 2 * limbs_of(n);
+    const auto context = kernel.make_public(to_limbs(n, limbs_of(n)));
+    const Integers a = operands(n, random);
+    Integers exponents{0, 1, 2, power_of_two(64) - 1, power_of_two(127)};
+    while (exponents.size() < kCount) exponents.push_back(random_bits(random, 128));
+    Integers expected;
+    for (std::size_t i = 0; i < kCount; ++i) expected.push_back(power(a[i], exponents[i], n * n));
+    const auto a_limbs = to_limbs(a, width);
+    const auto e_limbs = to_limbs(exponents, 3);  // one limb more than needed
+    check_prefixes(expected, width, [&](std::size_t count, Limbs out) {
+      context->power(ConstLimbs(a_limbs).first(out.size()), ConstLimbs(e_limbs).first(3 * count), 3,
+                     count, out);
+    });
+  });
+}
+
+TEST_CASE("encryptions are (1 + m·n)·base^r, for tables from tiny to large") {
+  for_each_modulus("encrypt", [](const Kernel& kernel, const mpz_class& n, SeededRandom& random) {
+    const std::size_t limbs = limbs_of(n);
+    const std::size_t bits = mpz_sizeinbase(n.get_mpz_t(), 2);
+    ThreadPool pool(2);
+    const auto context = kernel.make_public(to_limbs(n, limbs));
+    mpz_class base;
+    do {
+      base = random_below(random, n * n);
+    } while (gcd(base, n) != 1);
+    for (const std::size_t exponent_bits : {std::size_t{65}, std::min<std::size_t>(bits, 200)}) {
+      Integers m{0, 1, n - 1, power_of_two(bits - 1) - 1};
+      Integers r{0, 1, power_of_two(exponent_bits) - 1, power_of_two(exponent_bits - 1)};
+      while (m.size() < kCount) {
+        m.push_back(random_below(random, n));
+        r.push_back(random_bits(random, exponent_bits));
+      }
+      Integers expected;
+      for (std::size_t i = 0; i < kCount; ++i) {
+        expected.emplace_back((1 + m[i] * n) * power(base, r[i], n * n) % (n * n));
+      }
+      const std::size_t r_width = (exponent_bits + 63) / 64;
+      const auto m_limbs = to_limbs(m, limbs);
+      const auto r_limbs = to_limbs(r, r_width);
+      for (const std::size_t table_bytes : {std::size_t{1}, std::size_t{300} << 10}) {
+        CAPTURE(exponent_bits);
+        CAPTURE(table_bytes);
+        const auto table =
+            context->make_fixed_base(to_limbs(base, 2 * limbs), exponent_bits, table_bytes, pool);
+        CHECK(table->exponent_bits() == exponent_bits);
+        CHECK(table->bytes() > 0);
+        check_prefixes(expected, 2 * limbs, [&](std::size_t count, Limbs out) {
+          context->encrypt(*table, ConstLimbs(m_limbs).first(count * limbs),
+                           ConstLimbs(r_limbs).first(count * r_width), count, out);
+        });
+      }
+    }
+  });
+}
+
+TEST_CASE("a running product multiplies each range by what it was given") {
+  for_each_modulus("product", [](const Kernel& kernel, const mpz_class& n, SeededRandom& random) {
+    const std::size_t width = 2 * limbs_of(n);
+    const auto context = kernel.make_public(to_limbs(n, limbs_of(n)));
+    const auto product = context->make_product(kCount);
+    Integers expected(kCount, 1);
+    const auto check = [&](std::size_t begin, std::size_t count) {
+      std::vector<std::uint64_t> out(count * width);
+      product->read(begin, count, out);
+      const Integers part(expected.begin() + static_cast<std::ptrdiff_t>(begin),
+                          expected.begin() + static_cast<std::ptrdiff_t>(begin + count));
+      CHECK(out == to_limbs(part, width));
+    };
+    check(0, kCount);
+    struct Range {
+      std::size_t begin, count;
+    };
+    for (const Range range : {Range{0, kCount}, Range{0, kCount}, Range{3, 2}, Range{8, 8},
+                              Range{5, 12}, Range{16, 1}, Range{0, kCount}}) {
+      Integers factors = operands(n, random);
+      for (mpz_class& factor : factors) {
+        if (factor == 0) factor = 1;  // would hide what follows
+      }
+      for (std::size_t i = 0; i < range.count; ++i) {
+        mpz_class& element = expected[range.begin + i];
+        element = element * factors[i] % (n * n);
+      }
+      factors.resize(range.count);
+      product->multiply(range.begin, to_limbs(factors, width), range.count);
+      check(0, kCount);
+      check(5, 9);
+      check(16, 1);
+    }
+    product->multiply(0, to_limbs(Integers(kCount, 0), width), kCount);
+    expected.assign(kCount, 0);
+    check(0, kCount);
+  });
+}
+
+TEST_CASE("thirty products in a row stay exact") {
+  for_each_modulus("long product",
+                   [](const Kernel& kernel, const mpz_class& n, SeededRandom& random) {
+                     const std::size_t width = 2 * limbs_of(n);
+                     const auto context = kernel.make_public(to_limbs(n, limbs_of(n)));
+                     const auto product = context->make_product(1);
+                     mpz_class expected = 1;
+                     for (int i = 0; i < 30; ++i) {
+                       const mpz_class factor = random_below(random, n * n);
+                       expected = expected * factor % (n * n);
+                       product->multiply(0, to_limbs(factor, width), 1);
+                     }
+                     std::vector<std::uint64_t> out(width);
+                     product->read(0, 1, out);
+                     CHECK(from_limbs(out) == expected);
+                   });
+}
+
+TEST_CASE("many random products mod n² are GMP's" * doctest::skip(!ifma_kernel().runs_here())) {
+  INFO("seed ", kSeed);
+  for (const std::size_t bits : {512UL, 2048UL, 3072UL}) {
+    CAPTURE(bits);
+    SeededRandom random(kSeed, "many", {bits});
+    const mpz_class n = odd_moduli(random, bits, 1).back();
+    const std::size_t width = 2 * limbs_of(n);
+    const auto context = ifma_kernel().make_public(to_limbs(n, limbs_of(n)));
+    std::size_t wrong = 0;
+    for (std::size_t done = 0; done < test::test_cases(2000); done += 64) {
+      Integers a;
+      Integers b;
+      Integers expected;
+      for (int i = 0; i < 64; ++i) {
+        a.push_back(random_below(random, n * n));
+        b.push_back(random_below(random, n * n));
+        expected.emplace_back(a.back() * b.back() % (n * n));
+      }
+      std::vector<std::uint64_t> out(64 * width);
+      context->multiply(to_limbs(a, width), to_limbs(b, width), 64, out);
+      wrong += out != to_limbs(expected, width);
+    }
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("secret powers mod s² are GMP's, whatever the length of n" *
+          doctest::skip(!ifma_kernel().runs_here())) {
+  INFO("seed ", kSeed);
+  for (const std::size_t bits : {64UL, 128UL, 256UL, 1024UL, 1536UL, 2048UL}) {
+    SeededRandom random(kSeed, "secret", {bits});
+    Integers moduli = odd_moduli(random, bits, 2);
+    for (int i = 0; i < 2; ++i) {
+      mpz_class& prime =
+          moduli.emplace_back(random_bits(random, bits - 1) + power_of_two(bits - 1));
+      do {
+        mpz_nextprime(prime.get_mpz_t(), prime.get_mpz_t());
+      } while (i == 0 && prime % 16 != 1);  // s − 2 with other digits at the end
+    }
+    if (bits > 1024) moduli.erase(moduli.begin(), moduli.begin() + 4);
+    for (const mpz_class& s : moduli) {
+      const bool is_prime = mpz_probab_prime_p(s.get_mpz_t(), 20) != 0;
+      CAPTURE(s.get_str(16));
+      const std::size_t limbs = limbs_of(s);
+      for (const std::size_t n_limbs : {2 * limbs - 1, 2 * limbs, 2 * limbs + 1}) {
+        if (bits > 256 && n_limbs != 2 * limbs) continue;
+        const mpz_class limit = power_of_two(2 * n_limbs * 64);
+        Integers a{0, 1, s - 1, s, mod(s * s, limit), mod(s * s - 1, limit), limit - 1};
+        while (a.size() < kCount) a.push_back(random_below(random, limit));
+        // With the exponent s − 1, s is prime: the interface asks for it.
+        for (const mpz_class& e : Integers{s - (is_prime ? 1 : 3), 0, 1, 65537, s - 2}) {
+          if (bits > 256 && e != 0 && e != s - 1 && is_prime) continue;
+          CAPTURE(e.get_str(16));
+          const auto context =
+              make_ifma_secret_context(to_limbs(s, limbs), to_limbs(e, limbs), n_limbs);
+          Integers expected;
+          for (const mpz_class& x : a) expected.push_back(power(x, e, s * s));
+          const auto a_limbs = to_limbs(a, 2 * n_limbs);
+          check_prefixes(expected, 2 * limbs, [&](std::size_t count, Limbs out) {
+            context->power(ConstLimbs(a_limbs).first(count * 2 * n_limbs), count, out);
+          });
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("Fermat's test tells primes and composites apart, up to eight at once" *
+          doctest::skip(!ifma_kernel().runs_here())) {
+  INFO("seed ", kSeed);
+  for (const std::size_t bits : {64UL, 128UL, 250UL, 512UL, 1024UL, 1536UL, 2048UL}) {
+    CAPTURE(bits);
+    SeededRandom random(kSeed, "fermat", {bits});
+    const std::size_t limbs = (bits + 63) / 64;
+    mpz_class prime = random_bits(random, bits - 1);
+    mpz_nextprime(prime.get_mpz_t(), prime.get_mpz_t());
+    for (std::size_t count = 1; count <= 8; ++count) {
+      Integers numbers;
+      unsigned expected = 0;
+      for (std::size_t l = 0; l < count; ++l) {
+        mpz_class m = prime;
+        if (random.below(2) == 0) {
+          m = random_bits(random, bits);
+          mpz_setbit(m.get_mpz_t(), 0);
+          mpz_setbit(m.get_mpz_t(), bits / 2);
+        }
+        numbers.push_back(m);
+        expected |= static_cast<unsigned>(power(2, m - 1, m) == 1) << l;
+      }
+      CHECK(ifma_fermat(to_limbs(numbers, limbs), limbs) == expected);
+    }
+  }
+  // 341 and 561 are pseudoprimes to base 2; the others are small primes and composites.
+  const Integers small{3, 5, 9, 15, 341, 561, 7919, 7917};
+  CHECK(ifma_fermat(to_limbs(small, 1), 1) == 0b01110011);
+}
+
+}  // namespace
+}  // namespace blindsum::crypto::kernels
