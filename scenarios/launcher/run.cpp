@@ -7,8 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include <sys/resource.h>
-
 #include "scenarios/launcher/manifest.h"
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/scenario.h"
@@ -18,6 +16,7 @@
 #include "shared/crypto/encryptor.h"
 #include "shared/crypto/public_key.h"
 #include "shared/role/codec.h"
+#include "shared/role/run_role.h"
 
 namespace blindsum::launcher {
 namespace {
@@ -28,7 +27,6 @@ constexpr std::chrono::seconds kKeygenDeadline{600};
 constexpr std::chrono::seconds kKeyCheckDeadline{60};
 constexpr double kRoundGraceS = 10;
 constexpr std::chrono::milliseconds kPollInterval{10};
-constexpr rlim_t kOpenFiles = 16384;
 
 // RunFault is a fault with its name, on the way from where it was found to run_scenario.
 struct RunFault {
@@ -64,14 +62,6 @@ class RecordTail {
   std::size_t offset_ = 0;
 };
 
-// raise_open_files lets a thousand parties have their files and sockets, here and in the children.
-void raise_open_files() {
-  struct rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kOpenFiles) return;
-  limit.rlim_cur = std::min(kOpenFiles, limit.rlim_max);
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 class Run {
  public:
   Run(const RunOptions& options, Progress& progress)
@@ -86,7 +76,7 @@ class Run {
     make_folders();
     (void)role::limits_of(settings_);  // whether bits, parties, key size and network fit
     announce();
-    raise_open_files();
+    role::allow_many_files();  // of this process and, by inheritance, of the roles
     // Processes stops key generation on every way out of this function.
     Processes key_processes;
     if (is_encrypted()) start_keys(key_processes);

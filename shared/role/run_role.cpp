@@ -29,14 +29,6 @@ void catch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-// A listener needs a file descriptor for every peer.
-void allow_many_files() {
-  struct rlimit files = {};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
-}
-
 double peak_rss_mib() {
   struct rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
@@ -81,6 +73,13 @@ int run(wire::Role role, const char* path, const MakeProgram& make) {
 }
 
 }  // namespace
+
+void allow_many_files() {
+  struct rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
 
 void forbid_core_files() {
   const struct rlimit none = {0, 0};

@@ -46,6 +46,10 @@ using MakeProgram =
 // run ("interrupted").
 [[nodiscard]] int run_role(wire::Role role, const char* role_file, const MakeProgram& make);
 
+// allow_many_files raises the limit of open files as far as it goes: a listener needs one for every
+// peer.
+void allow_many_files();
+
 // forbid_core_files makes this process leave no core file, to a file or to a crash handler, and
 // keeps other processes of its user from reading its memory: it may hold a secret. Throws Error
 // when the system refuses.
