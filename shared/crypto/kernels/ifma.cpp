@@ -1,7 +1,6 @@
 #include "shared/crypto/kernels/ifma.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -217,6 +216,7 @@ class IfmaProduct : public Product {
     Digit* const integer = work.data();
     Digit* const factor = integer + width;
     Digit* const scratch = factor + width;
+    if (count == 0) return;
     const std::size_t end = begin + count;
     for (std::size_t first = begin / kLanes * kLanes; first < end; first += kLanes) {
       ConstRows rows{};
@@ -246,10 +246,11 @@ class IfmaProduct : public Product {
   BLINDSUM_IFMA void read(std::size_t begin, std::size_t count, Limbs out) const override {
     const Ring& ring = n_.ring();
     const std::size_t width = 2 * n_.digits();
-    Digits work(2 * width + ring.pair_scratch());
+    Digits work(3 * width + ring.pair_scratch());
     Digit* const repair = work.data();
     Digit* const result = repair + width;
-    Digit* const scratch = result + width;
+    Digit* const moved = result + width;
+    Digit* const scratch = moved + width;
     std::uint64_t repaired[kLanes];
     std::fill_n(repaired, kLanes, ~std::uint64_t{0});
     for (std::size_t i = 0; i < count;) {
@@ -259,15 +260,20 @@ class IfmaProduct : public Product {
       for (std::size_t l = lane; l < lane + used; ++l) {
         const std::uint64_t divisions = divisions_[begin + i + l - lane];
         if (repaired[l] == divisions) continue;
-        n_.set_pair(repair, l, n_.power_of_r(divisions + 1));
+        const auto same =
+            static_cast<std::size_t>(std::find(repaired, repaired + kLanes, divisions) - repaired);
+        if (same == kLanes) {
+          n_.set_pair(repair, l, n_.power_of_r(divisions + 1));
+        } else {
+          for (std::size_t j = 0; j < width; ++j) repair[j].lane[l] = repair[j].lane[same];
+        }
         repaired[l] = divisions;
       }
       ring.multiply(result, &pairs_[(begin + i) / kLanes * width], repair, scratch);
-      Digits moved(width);
       for (std::size_t j = 0; j < width; ++j) {
         for (std::size_t l = 0; l < used; ++l) moved[j].lane[l] = result[j].lane[lane + l];
       }
-      n_.store(output_rows(out, 2 * limbs_, i), used, 2 * limbs_, moved.data());
+      n_.store(output_rows(out, 2 * limbs_, i), used, 2 * limbs_, moved);
       i += used;
     }
   }
