@@ -34,6 +34,10 @@ class Aggregator {
   // accepted.
   [[nodiscard]] Bytes finish();
 
+  // prepare does a small piece of what finishing a sum of `chunks` plaintexts will need, and
+  // returns whether there is more of it to do.
+  bool prepare(std::size_t chunks) { return accumulator_->prepare(chunks); }
+
  private:
   std::unique_ptr<crypto::UpdateAccumulator> accumulator_;
   std::vector<bool> counted_;

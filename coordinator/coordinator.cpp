@@ -67,6 +67,15 @@ void Coordinator::on_deadline(wire::MessageSink& sink) {
   }
 }
 
+bool Coordinator::work_ahead() {
+  const bool is_sum_to_come = open_ || last_round_ < std::int64_t{config_.rounds};
+  if (!is_sum_to_come) return false;
+  const report::Stopwatch watch;
+  const bool has_more = aggregator_.prepare(config_.gradient_chunks);
+  prepare_s_ += watch.seconds();
+  return has_more;
+}
+
 void Coordinator::on_hello(const wire::Peer& from, const wire::Hello& hello) {
   if (hello.key_id != config_.key_id || hello.codec_id != config_.codec_id) {
     throw ProtocolError(to_string(from) + " uses another key or codec");
@@ -150,6 +159,7 @@ void Coordinator::close_round(wire::MessageSink& sink) {
 
   record_.phase_s["wait"] = collected_s - record_.phase_s["aggregate"];
   record_.phase_s["aggregate"] += finish_s;
+  record_.phase_s["prepare"] = std::exchange(prepare_s_, 0);
   record_.bytes_out = aggregate.payload.size();
   record_.contributors = aggregate.contributors;
   records_->add(record_);

@@ -18,6 +18,7 @@ namespace blindsum::coordinator {
 struct CoordinatorConfig {
   std::uint32_t parties = 0;
   std::uint32_t quorum = 0;
+  std::uint32_t rounds = 0;
   Digest key_id{};  // zeros when cipher is none
   Digest codec_id{};
   std::uint32_t statistics_chunks = 0;  // plaintexts per update, by kind of round
@@ -36,6 +37,7 @@ class Coordinator : public wire::Session {
   void handle(const wire::Peer& from, const wire::Body& body, wire::MessageSink& sink) override;
   [[nodiscard]] std::optional<wire::TimeMs> next_deadline() const override;
   void on_deadline(wire::MessageSink& sink) override;
+  bool work_ahead() override;
   [[nodiscard]] bool finished() const override { return fault_.has_value(); }
 
   // fault is how the run ended for this role; kNone after a good end. Only when finished.
@@ -62,6 +64,7 @@ class Coordinator : public wire::Session {
   std::vector<bool> present_;                             // parties that said hello
   report::RoundRecord record_;
   report::Stopwatch round_watch_;
+  double prepare_s_ = 0;  // spent on working ahead since the last aggregate
   std::optional<Fault> fault_;
   std::string reason_;
 };

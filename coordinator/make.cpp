@@ -13,16 +13,17 @@ std::unique_ptr<Coordinator> make_coordinator(const settings::RoleFile& role, Th
 
   CoordinatorConfig config;
   config.parties = settings.parties;
+  config.rounds = settings.rounds;
   config.quorum = settings::quorum_of(settings.parties);
   config.key_id = role::key_id_of(key);
   config.codec_id = codec.id();
   config.statistics_chunks = static_cast<std::uint32_t>(codec.statistics().plaintexts());
   config.gradient_chunks = static_cast<std::uint32_t>(codec.gradient().plaintexts());
   config.idle_s = role::kGraceSeconds + settings.deadlines.start_s + settings.deadlines.round_s;
-  auto accumulator =
-      key ? crypto::make_paillier_accumulator(
-                *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool)
-          : crypto::make_plain_accumulator(codec.plaintext_limbs());
+  auto accumulator = key ? crypto::make_paillier_accumulator(
+                               *key, crypto::randomizer_from_string(settings.paillier.randomizer),
+                               pool, role::table_options_of(role))
+                         : crypto::make_plain_accumulator(codec.plaintext_limbs());
   return std::make_unique<Coordinator>(config, std::move(accumulator), records);
 }
 

@@ -1,5 +1,7 @@
 #include "party/make.h"
 
+#include <spdlog/spdlog.h>
+
 #include "shared/role/codec.h"
 #include "shared/role/learning.h"
 
@@ -21,11 +23,17 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   PartyConfig config;
   config.id = role.self.id;
   config.seed = settings.seed;
+  config.rounds = settings.rounds;
   config.key_id = role::key_id_of(key);
   config.idle_s = role::kGraceSeconds + settings.deadlines.start_s + settings.deadlines.round_s;
   auto sealer = key ? crypto::make_paillier_sealer(
-                          *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool)
+                          *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool,
+                          role::table_options_of(role))
                     : crypto::make_plain_sealer(codec.plaintext_limbs());
+  if (const crypto::TableInfo table = sealer->table(); table.bytes > 0) {
+    spdlog::info("fixed-base table: {} windows, {} bytes, {}", table.windows, table.bytes,
+                 table.file.empty() ? "of this process" : table.file.string());
+  }
   return std::make_unique<Party>(config, codec,
                                  LocalTrainer(std::move(trainer), data::read_kdd(role.files.shard)),
                                  std::move(sealer), records);

@@ -71,6 +71,15 @@ void Party::on_deadline(wire::MessageSink& sink) {
   if (update_ && !is_update_queued_ && sink.now() >= retry_at_) send_update(sink);
 }
 
+bool Party::work_ahead() {
+  const bool is_last_update_made = update_ && update_->round >= config_.rounds;
+  if (is_last_update_made) return false;
+  const report::Stopwatch watch;
+  const bool has_more = sealer_->prepare(codec_.gradient().plaintexts());
+  prepare_s_ += watch.seconds();
+  return has_more;
+}
+
 void Party::on_round_start(const wire::RoundStart& start, wire::MessageSink& sink) {
   if (sha256(start.weights) != start.weights_hash) {
     throw ProtocolError("the weights do not match their hash");
@@ -113,6 +122,7 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
   wire::EncryptedUpdate update{start.round, start.kind,         config_.key_id,
                                codec_.id(), start.weights_hash, sealer_->seal(packed)};
   record.phase_s["encrypt"] = watch.restart();
+  record.phase_s["prepare"] = std::exchange(prepare_s_, 0);
   record.bytes_out = update.payload.size();
   records_->add(record);
   spdlog::debug("round={} bytes={} encrypt_s={:.3f}", update.round, update.payload.size(),

@@ -16,6 +16,7 @@ namespace blindsum::party {
 struct PartyConfig {
   std::uint32_t id = 0;
   std::uint64_t seed = 1;
+  std::uint32_t rounds = 0;
   Digest key_id{};      // zeros when cipher is none
   double idle_s = 150;  // without a word from the key-holder for this long, the run is aborted
 };
@@ -31,6 +32,7 @@ class Party : public wire::Session {
   void handle(const wire::Peer& from, const wire::Body& body, wire::MessageSink& sink) override;
   [[nodiscard]] std::optional<wire::TimeMs> next_deadline() const override;
   void on_deadline(wire::MessageSink& sink) override;
+  bool work_ahead() override;
   [[nodiscard]] bool finished() const override { return fault_.has_value(); }
 
   [[nodiscard]] Fault fault() const { return fault_.value(); }
@@ -51,6 +53,7 @@ class Party : public wire::Session {
   std::optional<wire::EncryptedUpdate>
       update_;  // of the current round: a retry sends the same ciphertexts again
   bool is_update_queued_ = false;
+  double prepare_s_ = 0;  // spent on working ahead since the last update
   wire::TimeMs retry_at_ = 0;
   wire::TimeMs idle_deadline_ = 0;
   std::optional<Fault> fault_;

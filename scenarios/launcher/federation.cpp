@@ -48,6 +48,7 @@ settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& pe
   role.settings = plan.settings;
   role.threads = threads_of(plan.settings, peer);
   role.files.public_key = plan.public_key;
+  role.files.tables = plan.public_key.parent_path();
   role.files.records = records_path(plan.folder, peer);
   if (peer.role == wire::Role::kKeyHolder) {
     role.files.secret_key = plan.secret_key;

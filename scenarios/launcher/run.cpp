@@ -89,6 +89,8 @@ class Run {
   // finish writes the results of a run that ended so, and returns them.
   RunResult finish(Ending ending) {
     progress_.end();
+    // Nobody will use the tables of this run's own key set again.
+    if (options_.keys.empty()) crypto::remove_tables(folder_ / "keys");
     Records records;
     try {
       records = gather_records(folder_, settings_.parties);

@@ -26,6 +26,7 @@ blindsum_find_plain(blindsum_gmp gmp.h gmp libgmp-dev)
 blindsum_find_plain(blindsum_ntl NTL/ZZ.h ntl libntl-dev)
 target_link_libraries(blindsum_ntl INTERFACE blindsum_gmp Threads::Threads)
 blindsum_find_plain(blindsum_sodium sodium.h sodium libsodium-dev)
+blindsum_find_plain(blindsum_xxhash xxhash.h xxhash libxxhash-dev)
 blindsum_find_plain(blindsum_zmq zmq.hpp zmq "libzmq3-dev cppzmq-dev")
 
 find_path(BLINDSUM_MSGPACK_INCLUDE msgpack.hpp)

@@ -1,9 +1,6 @@
 #include "shared/crypto/encryptor.h"
 
 #include <algorithm>
-#include <cstring>
-#include <map>
-#include <mutex>
 #include <string>
 #include <utility>
 
@@ -20,31 +17,8 @@ namespace {
 
 constexpr Words<Randomizer, 3> kRandomizers("randomizer", {"full", "half", "short"});
 
-// The budget of a table; small test keys would fill it with entries that no one needs.
-constexpr std::size_t kTableBytes = std::size_t{64} << 20;
-constexpr std::size_t kTestingTableBytes = std::size_t{1} << 19;
-constexpr std::size_t kSmallestSecureBits = 2048;
-
 bool is_below(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) {
   return std::lexicographical_compare(a.rbegin(), a.rend(), b.rbegin(), b.rend());
-}
-
-// shared_table returns the table of (key, exponent_bits), made by the first who asks while the
-// others wait.
-std::shared_ptr<const FixedBaseTable> shared_table(const PublicKey& key, std::size_t exponent_bits,
-                                                   ThreadPool& pool) {
-  static std::mutex mutex;
-  static std::map<std::pair<Digest, std::size_t>, std::weak_ptr<const FixedBaseTable>> tables;
-  const std::lock_guard lock(mutex);
-  std::erase_if(tables, [](const auto& entry) { return entry.second.expired(); });
-  auto& slot = tables[{key.id(), exponent_bits}];
-  if (auto table = slot.lock()) return table;
-  const std::size_t budget =
-      key.modulus_bits() >= kSmallestSecureBits ? kTableBytes : kTestingTableBytes;
-  auto table = std::make_shared<const FixedBaseTable>(FixedBaseTable{
-      key, key.impl().context->make_fixed_base(fixed_base(key), exponent_bits, budget, pool)});
-  slot = table;
-  return table;
 }
 
 }  // namespace
@@ -105,12 +79,17 @@ void check_ciphertexts(const PublicKey& key, const CiphertextVector& ciphertexts
   }
 }
 
-ObfuscatorSource::ObfuscatorSource(PublicKey key, Randomizer randomizer, ThreadPool& pool)
+ObfuscatorSource::ObfuscatorSource(PublicKey key, Randomizer randomizer, ThreadPool& pool,
+                                   const TableOptions& table)
     : key_(std::move(key)),
       randomizer_(randomizer),
       pool_(&pool),
       random_bits_(random_bits(randomizer, key_.modulus_bits())) {
-  if (randomizer != Randomizer::kFull) table_ = shared_table(key_, random_bits_, pool);
+  if (randomizer != Randomizer::kFull) table_ = FixedBaseTable::of(key_, random_bits_, table, pool);
+}
+
+TableInfo ObfuscatorSource::table() const {
+  return table_ == nullptr ? TableInfo{} : table_->info();
 }
 
 std::size_t ObfuscatorSource::random_limbs() const { return (random_bits_ + 63) / 64; }
@@ -142,7 +121,7 @@ void ObfuscatorSource::encrypt_range(std::span<const std::uint64_t> plaintexts,
   const std::size_t limbs = key_.plaintext_limbs();
   const std::size_t count = plaintexts.size() / limbs;
   if (table_ != nullptr) {
-    table_->key.impl().context->encrypt(*table_->base, plaintexts, r, count, out);
+    table_->context().encrypt(table_->base(), plaintexts, r, count, out);
     return;
   }
   const kernels::PublicContext& context = *key_.impl().context;
@@ -158,71 +137,74 @@ void ObfuscatorSource::encrypt_range(std::span<const std::uint64_t> plaintexts,
   context.multiply(out, powers, count, out);
 }
 
-template <class Work>
-CiphertextVector ObfuscatorSource::over_ranges(std::size_t count, const Work& work) const {
-  CiphertextVector out(count, key_.ciphertext_limbs());
-  pool_->parallel_ranges(
-      count, kernels::active_kernel().batch_grain(), [&](std::size_t begin, std::size_t end) {
-        work(begin, end - begin,
-             out.limbs().subspan(begin * out.limbs_each(), (end - begin) * out.limbs_each()));
-      });
-  return out;
+void ObfuscatorSource::over_ranges(
+    std::size_t count, const std::function<void(std::size_t, std::size_t)>& work) const {
+  pool_->parallel_ranges(count, kernels::active_kernel().batch_grain(),
+                         [&](std::size_t begin, std::size_t end) { work(begin, end - begin); });
 }
 
 CiphertextVector ObfuscatorSource::encrypt_with(std::span<const std::uint64_t> plaintexts,
                                                 std::span<const std::uint64_t> r) const {
   const std::size_t limbs = key_.plaintext_limbs();
-  return over_ranges(plaintexts.size() / limbs, [&](std::size_t begin, std::size_t count,
-                                                    std::span<std::uint64_t> out) {
+  CiphertextVector result(plaintexts.size() / limbs, 2 * limbs);
+  over_ranges(result.size(), [&](std::size_t begin, std::size_t count) {
     encrypt_range(plaintexts.subspan(begin * limbs, count * limbs),
-                  r.subspan(begin * random_limbs(), count * random_limbs()), out);
+                  r.subspan(begin * random_limbs(), count * random_limbs()),
+                  result.limbs().subspan(2 * begin * limbs, 2 * count * limbs));
   });
-}
-
-CiphertextVector ObfuscatorSource::encrypt(std::span<const std::uint64_t> plaintexts) const {
-  const std::size_t limbs = key_.plaintext_limbs();
-  return over_ranges(plaintexts.size() / limbs, [&](std::size_t begin, std::size_t count,
-                                                    std::span<std::uint64_t> out) {
-    encrypt_range(plaintexts.subspan(begin * limbs, count * limbs), draw(count), out);
-  });
-}
-
-CiphertextVector ObfuscatorSource::add_encrypted(const CiphertextVector& ciphertexts,
-                                                 std::span<const std::uint64_t> plaintexts) const {
-  check_ciphertexts(key_, ciphertexts);
-  CiphertextVector result = encrypt(plaintexts);
-  const std::size_t width = key_.ciphertext_limbs();
-  pool_->parallel_ranges(
-      result.size(), kernels::active_kernel().batch_grain(),
-      [&](std::size_t begin, std::size_t end) {
-        const auto out = result.limbs().subspan(begin * width, (end - begin) * width);
-        key_.impl().context->multiply(out, ciphertexts.limbs().subspan(begin * width, out.size()),
-                                      end - begin, out);
-      });
   return result;
+}
+
+void ObfuscatorSource::encrypt(std::span<const std::uint64_t> plaintexts,
+                               std::span<std::uint64_t> out) const {
+  const std::size_t limbs = key_.plaintext_limbs();
+  over_ranges(plaintexts.size() / limbs, [&](std::size_t begin, std::size_t count) {
+    encrypt_range(plaintexts.subspan(begin * limbs, count * limbs), draw(count),
+                  out.subspan(2 * begin * limbs, 2 * count * limbs));
+  });
+}
+
+void ObfuscatorSource::add_encrypted(std::span<std::uint64_t> ciphertexts,
+                                     std::span<const std::uint64_t> plaintexts) const {
+  const std::size_t limbs = key_.plaintext_limbs();
+  over_ranges(plaintexts.size() / limbs, [&](std::size_t begin, std::size_t count) {
+    kernels::SecretLimbs factors(2 * count * limbs);
+    encrypt_range(plaintexts.subspan(begin * limbs, count * limbs), draw(count), factors);
+    const auto out = ciphertexts.subspan(2 * begin * limbs, 2 * count * limbs);
+    key_.impl().context->multiply(out, factors, count, out);
+  });
 }
 
 struct Encryptor::Impl {
   ObfuscatorSource source;
 };
 
-Encryptor::Encryptor(PublicKey key, Randomizer randomizer, ThreadPool& pool)
-    : impl_(std::make_unique<Impl>(Impl{ObfuscatorSource(std::move(key), randomizer, pool)})) {}
+Encryptor::Encryptor(PublicKey key, Randomizer randomizer, ThreadPool& pool,
+                     const TableOptions& table)
+    : impl_(
+          std::make_unique<Impl>(Impl{ObfuscatorSource(std::move(key), randomizer, pool, table)})) {
+}
 Encryptor::~Encryptor() = default;
 Encryptor::Encryptor(Encryptor&&) noexcept = default;
 Encryptor& Encryptor::operator=(Encryptor&&) noexcept = default;
 
 const PublicKey& Encryptor::key() const { return impl_->source.key(); }
 Randomizer Encryptor::randomizer() const { return impl_->source.randomizer(); }
+TableInfo Encryptor::table() const { return impl_->source.table(); }
 
 CiphertextVector Encryptor::encrypt(const PlaintextVector& plaintexts) const {
   check_plaintexts(key(), plaintexts);
-  return impl_->source.encrypt(plaintexts.limbs());
+  CiphertextVector result(plaintexts.size(), key().ciphertext_limbs());
+  impl_->source.encrypt(plaintexts.limbs(), result.limbs());
+  return result;
 }
 
 CiphertextVector Encryptor::rerandomize(const CiphertextVector& ciphertexts) const {
+  check_ciphertexts(key(), ciphertexts);
+  CiphertextVector result = ciphertexts;
   const std::vector<std::uint64_t> zeros(ciphertexts.size() * key().plaintext_limbs());
-  return impl_->source.add_encrypted(ciphertexts, zeros);
+  impl_->source.add_encrypted(result.limbs(), zeros);
+  return result;
 }
 
 }  // namespace blindsum::crypto

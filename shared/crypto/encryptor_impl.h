@@ -1,33 +1,29 @@
-// Encryption with given randomness, for known-answer tests, and the shared fixed-base tables.
-// Private to shared/crypto.
+// Encryption with given randomness, for known-answer tests, and
+// for the obfuscator pool. Private to shared/crypto.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
 #include "shared/core/thread_pool.h"
 #include "shared/crypto/encryptor.h"
-#include "shared/crypto/kernels/kernel.h"
+#include "shared/crypto/fixed_base_table.h"
 #include "shared/crypto/kernels/limbs.h"
 
 namespace blindsum::crypto {
 
-// FixedBaseTable is a table and the key under whose context it was made.
-struct FixedBaseTable {
-  PublicKey key;
-  std::unique_ptr<const kernels::FixedBase> base;
-};
-
 // ObfuscatorSource makes encryptions from randomness r: (1 + m·n)·h_s^r, or (1 + m·n)·r^n for
-// kFull. Tables are shared by all sources of one key and exponent size in the process while any of
-// them lives.
+// kFull.
 class ObfuscatorSource {
  public:
-  ObfuscatorSource(PublicKey key, Randomizer randomizer, ThreadPool& pool);
+  ObfuscatorSource(PublicKey key, Randomizer randomizer, ThreadPool& pool,
+                   const TableOptions& table = {});
 
   [[nodiscard]] const PublicKey& key() const { return key_; }
   [[nodiscard]] Randomizer randomizer() const { return randomizer_; }
+  [[nodiscard]] TableInfo table() const;
   [[nodiscard]] std::size_t random_limbs() const;  // per r
 
   // draw returns `count` fresh values r: uniform below 2^exponent_bits, or below n and not 0 for
@@ -38,19 +34,23 @@ class ObfuscatorSource {
   [[nodiscard]] CiphertextVector encrypt_with(std::span<const std::uint64_t> plaintexts,
                                               std::span<const std::uint64_t> r) const;
 
-  // encrypt encrypts with fresh r.
-  [[nodiscard]] CiphertextVector encrypt(std::span<const std::uint64_t> plaintexts) const;
+  // encrypt encrypts with fresh r: out[i], 2L limbs each.
+  void encrypt(std::span<const std::uint64_t> plaintexts, std::span<std::uint64_t> out) const;
 
   // add_encrypted multiplies every ciphertext by a fresh encryption of its plaintext (count × L
-  // limbs, below n); with zeros it re-randomises.
-  [[nodiscard]] CiphertextVector add_encrypted(const CiphertextVector& ciphertexts,
-                                               std::span<const std::uint64_t> plaintexts) const;
+  // limbs, below n), in place; with zeros it re-randomises.
+  void add_encrypted(std::span<std::uint64_t> ciphertexts,
+                     std::span<const std::uint64_t> plaintexts) const;
+
+  // over_ranges calls work(begin, size) on ranges of 0 … count − 1, on all threads. threads is how
+  // many there are.
+  void over_ranges(std::size_t count,
+                   const std::function<void(std::size_t, std::size_t)>& work) const;
+  [[nodiscard]] std::size_t threads() const { return pool_->threads(); }
 
  private:
   void encrypt_range(std::span<const std::uint64_t> plaintexts, std::span<const std::uint64_t> r,
                      std::span<std::uint64_t> out) const;
-  template <class Work>
-  [[nodiscard]] CiphertextVector over_ranges(std::size_t count, const Work& work) const;
 
   PublicKey key_;
   Randomizer randomizer_;

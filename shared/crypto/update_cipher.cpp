@@ -9,6 +9,7 @@
 #include "shared/core/error.h"
 #include "shared/core/words.h"
 #include "shared/crypto/kernels/kernel.h"
+#include "shared/crypto/obfuscator_pool.h"
 #include "shared/crypto/public_key_impl.h"
 
 namespace blindsum::crypto {
@@ -18,37 +19,37 @@ constexpr Words<CipherKind, 2> kCiphers("cipher", {"paillier", "none"});
 
 class PaillierSealer : public UpdateSealer {
  public:
-  PaillierSealer(PublicKey key, Randomizer randomizer, ThreadPool& pool)
-      : encryptor_(std::move(key), randomizer, pool) {}
+  explicit PaillierSealer(ObfuscatorSource source) : obfuscators_(std::move(source)) {}
 
   [[nodiscard]] Bytes seal(const PlaintextVector& plaintexts) override {
-    return encryptor_.key().serialize_ciphertexts(encryptor_.encrypt(plaintexts));
+    return key().serialize_ciphertexts(obfuscators_.encrypt(plaintexts));
   }
-  [[nodiscard]] std::size_t bytes_each() const override {
-    return encryptor_.key().ciphertext_bytes();
-  }
+  bool prepare(std::size_t chunks) override { return obfuscators_.prepare(chunks); }
+  [[nodiscard]] TableInfo table() const override { return obfuscators_.source().table(); }
+  [[nodiscard]] std::size_t bytes_each() const override { return key().ciphertext_bytes(); }
 
  private:
-  Encryptor encryptor_;
+  [[nodiscard]] const PublicKey& key() const { return obfuscators_.source().key(); }
+
+  ObfuscatorPool obfuscators_;
 };
 
 class PaillierAccumulator : public UpdateAccumulator {
  public:
-  PaillierAccumulator(PublicKey key, Randomizer randomizer, ThreadPool& pool)
-      : encryptor_(std::move(key), randomizer, pool), pool_(&pool) {}
+  explicit PaillierAccumulator(ObfuscatorSource source) : obfuscators_(std::move(source)) {}
 
   void reset(std::size_t chunks) override {
-    product_ = encryptor_.key().impl().context->make_product(chunks);
+    product_ = key().impl().context->make_product(chunks);
     chunks_ = chunks;
     added_ = 0;
   }
 
   void add(ByteView payload) override {
     if (product_ == nullptr) throw CryptoError("an update before the sum was begun");
-    const CiphertextVector ciphertexts = encryptor_.key().parse_ciphertexts(payload, chunks_);
+    const CiphertextVector ciphertexts = key().parse_ciphertexts(payload, chunks_);
     const std::size_t width = ciphertexts.limbs_each();
     try {
-      over_chunks([&](std::size_t begin, std::size_t count) {
+      obfuscators_.source().over_ranges(chunks_, [&](std::size_t begin, std::size_t count) {
         product_->multiply(begin, ciphertexts.limbs().subspan(begin * width, count * width), count);
       });
     } catch (...) {
@@ -60,24 +61,20 @@ class PaillierAccumulator : public UpdateAccumulator {
 
   [[nodiscard]] Bytes finish() override {
     if (product_ == nullptr || added_ == 0) throw CryptoError("the sum of no update");
-    const PublicKey& key = encryptor_.key();
-    CiphertextVector sum(chunks_, key.ciphertext_limbs());
-    over_chunks([&](std::size_t begin, std::size_t count) {
+    CiphertextVector sum(chunks_, key().ciphertext_limbs());
+    obfuscators_.source().over_ranges(chunks_, [&](std::size_t begin, std::size_t count) {
       product_->read(begin, count,
                      sum.limbs().subspan(begin * sum.limbs_each(), count * sum.limbs_each()));
     });
-    return key.serialize_ciphertexts(encryptor_.rerandomize(sum));
+    return key().serialize_ciphertexts(obfuscators_.rerandomize(sum));
   }
+
+  bool prepare(std::size_t chunks) override { return obfuscators_.prepare(chunks); }
 
  private:
-  template <class Work>
-  void over_chunks(const Work& work) {
-    pool_->parallel_ranges(chunks_, kernels::active_kernel().batch_grain(),
-                           [&](std::size_t begin, std::size_t end) { work(begin, end - begin); });
-  }
+  [[nodiscard]] const PublicKey& key() const { return obfuscators_.source().key(); }
 
-  Encryptor encryptor_;
-  ThreadPool* pool_;
+  ObfuscatorPool obfuscators_;
   std::unique_ptr<kernels::Product> product_;
   std::size_t chunks_ = 0;
   std::size_t added_ = 0;
@@ -112,6 +109,8 @@ class PlainSealer : public UpdateSealer {
     }
     return bytes_of(plaintexts);
   }
+  bool prepare(std::size_t /*chunks*/) override { return false; }
+  [[nodiscard]] TableInfo table() const override { return {}; }
   [[nodiscard]] std::size_t bytes_each() const override { return limbs_ * 8; }
 
  private:
@@ -146,6 +145,8 @@ class PlainAccumulator : public UpdateAccumulator {
     return bytes_of(sum_);
   }
 
+  bool prepare(std::size_t /*chunks*/) override { return false; }
+
  private:
   std::size_t limbs_;
   std::size_t chunks_ = 0;
@@ -172,13 +173,16 @@ std::string_view to_string(CipherKind kind) { return kCiphers.word(kind); }
 CipherKind cipher_from_string(std::string_view name) { return kCiphers.value(name); }
 
 std::unique_ptr<UpdateSealer> make_paillier_sealer(PublicKey key, Randomizer randomizer,
-                                                   ThreadPool& pool) {
-  return std::make_unique<PaillierSealer>(std::move(key), randomizer, pool);
+                                                   ThreadPool& pool, const TableOptions& table) {
+  return std::make_unique<PaillierSealer>(
+      ObfuscatorSource(std::move(key), randomizer, pool, table));
 }
 
 std::unique_ptr<UpdateAccumulator> make_paillier_accumulator(PublicKey key, Randomizer randomizer,
-                                                             ThreadPool& pool) {
-  return std::make_unique<PaillierAccumulator>(std::move(key), randomizer, pool);
+                                                             ThreadPool& pool,
+                                                             const TableOptions& table) {
+  return std::make_unique<PaillierAccumulator>(
+      ObfuscatorSource(std::move(key), randomizer, pool, table));
 }
 
 std::unique_ptr<UpdateSealer> make_plain_sealer(std::size_t plaintext_limbs) {

@@ -23,6 +23,10 @@ class UpdateSealer {
  public:
   virtual ~UpdateSealer() = default;
   [[nodiscard]] virtual Bytes seal(const PlaintextVector& plaintexts) = 0;
+  // prepare does a small piece of what sealing `chunks` more plaintexts will need, and returns
+  // whether there is more of it to do.
+  virtual bool prepare(std::size_t chunks) = 0;
+  [[nodiscard]] virtual TableInfo table() const = 0;
   [[nodiscard]] virtual std::size_t bytes_each() const = 0;  // payload bytes per plaintext
 };
 
@@ -39,6 +43,8 @@ class UpdateAccumulator {
   // finish returns the payload of the sum, re-randomised where the cipher can. At least one payload
   // must have been added.
   [[nodiscard]] virtual Bytes finish() = 0;
+  // prepare is UpdateSealer::prepare, for finishing a sum of `chunks` plaintexts.
+  virtual bool prepare(std::size_t chunks) = 0;
 };
 
 // UpdateOpener opens the payload of a sum.
@@ -53,10 +59,10 @@ class UpdateOpener {
 // crypto/secret/decryptor.h.)
 [[nodiscard]] std::unique_ptr<UpdateSealer> make_paillier_sealer(PublicKey key,
                                                                  Randomizer randomizer,
-                                                                 ThreadPool& pool);
-[[nodiscard]] std::unique_ptr<UpdateAccumulator> make_paillier_accumulator(PublicKey key,
-                                                                           Randomizer randomizer,
-                                                                           ThreadPool& pool);
+                                                                 ThreadPool& pool,
+                                                                 const TableOptions& table = {});
+[[nodiscard]] std::unique_ptr<UpdateAccumulator> make_paillier_accumulator(
+    PublicKey key, Randomizer randomizer, ThreadPool& pool, const TableOptions& table = {});
 
 // The forms without encryption. `plaintext_limbs` is the width that a key of the scenario's size
 // would have.

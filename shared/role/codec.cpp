@@ -77,6 +77,20 @@ std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role)
   return key;
 }
 
+crypto::TableOptions table_options_of(const settings::RoleFile& role) {
+  // A table that is there once for all may be larger than one that every process has.
+  constexpr std::size_t kSharedBytes = std::size_t{256} << 20;
+  const crypto::UpdateCodec codec = codec_of(role.settings);
+  crypto::TableOptions options;
+  options.directory = role.files.tables;
+  options.encryptions = role.settings.rounds * codec.gradient().plaintexts();
+  if (!options.directory.empty()) {
+    options.encryptions *= role.settings.parties + std::size_t{1};  // and the coordinator
+    options.max_bytes = kSharedBytes;
+  }
+  return options;
+}
+
 Digest key_id_of(const std::optional<crypto::PublicKey>& key) { return key ? key->id() : Digest{}; }
 
 }  // namespace blindsum::role

@@ -26,6 +26,10 @@ inline constexpr double kGraceSeconds = 10;
 // nothing when the cipher is none. Throws KeyError.
 [[nodiscard]] std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role);
 
+// table_options_of returns where the role keeps the powers of the fixed base, and how much work is
+// ahead for all who share them.
+[[nodiscard]] crypto::TableOptions table_options_of(const settings::RoleFile& role);
+
 // key_id_of returns the key's id, or zeros when there is none.
 [[nodiscard]] Digest key_id_of(const std::optional<crypto::PublicKey>& key);
 

@@ -69,9 +69,10 @@ auto with_name(const std::string& name, Read read) {
 }
 
 using PathField = std::pair<std::string_view, std::filesystem::path RoleFile::Files::*>;
-constexpr std::array<PathField, 7> kPathFields{{
+constexpr std::array<PathField, 8> kPathFields{{
     {"public_key", &RoleFile::Files::public_key},
     {"secret_key", &RoleFile::Files::secret_key},
+    {"tables", &RoleFile::Files::tables},
     {"shard", &RoleFile::Files::shard},
     {"test", &RoleFile::Files::test},
     {"records", &RoleFile::Files::records},

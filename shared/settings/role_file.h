@@ -31,6 +31,7 @@ struct RoleFile {
   struct Files {
     std::filesystem::path public_key;  // Paillier public key; empty when cipher is none
     std::filesystem::path secret_key;  // key-holder
+    std::filesystem::path tables;      // folder of tables that the roles of a machine share
     std::filesystem::path shard;       // party: its KDD CSV
     std::filesystem::path test;        // key-holder: test set
     std::filesystem::path records;     // .jsonl of this role

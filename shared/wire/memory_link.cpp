@@ -75,6 +75,15 @@ struct MemoryLink::Impl {
     }
   }
 
+  // work_ahead lets every session do a piece of work and returns whether one has more.
+  [[nodiscard]] bool work_ahead() const {
+    bool has_more = false;
+    for (const auto& node : nodes) {
+      if (!node->session.finished() && node->session.work_ahead()) has_more = true;
+    }
+    return has_more;
+  }
+
   [[nodiscard]] Node* next_to_wake() const {
     Node* next = nullptr;
     TimeMs earliest = 0;
@@ -124,6 +133,7 @@ bool MemoryLink::run(const std::atomic<bool>& stop) {
       deadlines_in_a_row = 0;
       continue;
     }
+    if (impl.work_ahead()) continue;
     Impl::Node* const node = impl.next_to_wake();
     if (!impl.queue.empty() &&
         (node == nullptr || impl.queue.front().time <= *node->session.next_deadline())) {

@@ -22,8 +22,8 @@ class MessageSink {
   [[nodiscard]] virtual TimeMs now() const = 0;
 };
 
-// Session is one role's part in one run. The driver calls start once, then handle and on_deadline
-// in any order, all from one thread, until finished.
+// Session is one role's part in one run. The driver calls start once, then handle, on_deadline
+// and work_ahead in any order, all from one thread, until finished.
 class Session {
  public:
   virtual ~Session() = default;
@@ -37,6 +37,11 @@ class Session {
   // next_deadline is when on_deadline wants to be called, if ever.
   [[nodiscard]] virtual std::optional<TimeMs> next_deadline() const = 0;
   virtual void on_deadline(MessageSink& sink) = 0;
+
+  // work_ahead does a small piece (about a millisecond) of work that will be needed later, and
+  // returns whether there is more. The driver calls it when there is nothing to receive; what it
+  // does may not be seen from outside.
+  virtual bool work_ahead() { return false; }
 
   [[nodiscard]] virtual bool finished() const = 0;
 };

@@ -291,16 +291,18 @@ struct ZmqLink::Impl : MessageSink {
   }
 
   // wait returns when a socket has something to read, a deadline is due, or it is time to look at
-  // `stop`.
-  void wait(std::vector<zmq::pollitem_t>& items, const Session& session) const {
-    TimeMs timeout = kMaxPollMs;
+  // `stop`; at once when it may not `block`. Returns whether there is something to read.
+  [[nodiscard]] bool wait(std::vector<zmq::pollitem_t>& items, const Session& session,
+                          bool block) const {
+    TimeMs timeout = block ? kMaxPollMs : 0;
     if (const auto deadline = session.next_deadline()) {
-      timeout = std::clamp<TimeMs>(*deadline - now(), 0, kMaxPollMs);
+      timeout = std::clamp<TimeMs>(*deadline - now(), 0, timeout);
     }
     try {
-      zmq::poll(items, std::chrono::milliseconds(timeout));
+      return zmq::poll(items, std::chrono::milliseconds(timeout)) > 0;
     } catch (const zmq::error_t& error) {
       if (error.num() != EINTR) throw;
+      return false;
     }
   }
 
@@ -313,8 +315,9 @@ struct ZmqLink::Impl : MessageSink {
     for (auto& [peer, socket] : dealers) items.push_back({socket.handle(), 0, ZMQ_POLLIN, 0});
 
     session.start(*this);
+    bool has_work_ahead = true;
     while (!stop && !session.finished()) {
-      wait(items, session);
+      const bool is_quiet = !wait(items, session, !has_work_ahead);
       // Messages go before deadlines, as over MemoryLink: what has arrived is not late because this
       // process was held up. Draining is bounded, so nobody can put a deadline off for ever.
       if (router) {
@@ -328,6 +331,7 @@ struct ZmqLink::Impl : MessageSink {
         });
       }
       meet_deadline(session);
+      has_work_ahead = !is_quiet || (!session.finished() && session.work_ahead());
     }
   }
 

@@ -142,15 +142,15 @@ TEST_CASE("encryptions are (1 + m·n)·base^r, for tables from tiny to large") {
       const std::size_t r_width = (exponent_bits + 63) / 64;
       const auto m_limbs = to_limbs(m, limbs);
       const auto r_limbs = to_limbs(r, r_width);
-      for (const std::size_t table_bytes : {std::size_t{1}, std::size_t{300} << 10}) {
+      for (const std::size_t windows : {exponent_bits, exponent_bits / 2, std::size_t{47},
+                                        std::size_t{24}, exponent_bits / 9}) {
         CAPTURE(exponent_bits);
-        CAPTURE(table_bytes);
-        const auto table =
-            context->make_fixed_base(to_limbs(base, 2 * limbs), exponent_bits, table_bytes, pool);
-        CHECK(table->exponent_bits() == exponent_bits);
-        CHECK(table->bytes() > 0);
+        CAPTURE(windows);
+        const FixedBaseLayout layout{exponent_bits, windows};
+        std::vector<std::uint64_t> table(layout.entries() * 2 * limbs, ~std::uint64_t{0});
+        context->fill_fixed_base(to_limbs(base, 2 * limbs), layout, table, pool);
         check_prefixes(expected, 2 * limbs, [&](std::size_t count, Limbs out) {
-          context->encrypt(*table, ConstLimbs(m_limbs).first(count * limbs),
+          context->encrypt({layout, table}, ConstLimbs(m_limbs).first(count * limbs),
                            ConstLimbs(r_limbs).first(count * r_width), count, out);
         });
       }

@@ -15,6 +15,7 @@ using wire::AcceptResult;
 
 constexpr std::size_t kLimbs = 2;
 constexpr std::uint32_t kParties = 4;
+constexpr std::uint32_t kRounds = 3;
 const Digest kCodec{1};
 const Digest kWeights{2};
 
@@ -27,8 +28,9 @@ Bytes payload(std::uint64_t low) {
 struct Fixture {
   report::RecordWriter records{""};
   test::RecordingSink sink;
-  Coordinator coordinator{
-      {kParties, 3, Digest{}, kCodec, 1, 1, 100}, crypto::make_plain_accumulator(kLimbs), records};
+  Coordinator coordinator{{kParties, 3, kRounds, Digest{}, kCodec, 1, 1, 100},
+                          crypto::make_plain_accumulator(kLimbs),
+                          records};
 
   Fixture() { coordinator.start(sink); }
 

@@ -32,7 +32,7 @@ struct Fixture {
   test::RecordingSink sink;
   crypto::UpdateCodec codec = make_codec();
   data::RecordTable table = synthetic_records();
-  Party party{{1, 9, Digest{}, 100},
+  Party party{{1, 9, 3, Digest{}, 100},
               codec,
               LocalTrainer({1, 9, kShape, model::ClassWeights::kSqrt, 32}, table),
               crypto::make_plain_sealer(codec.plaintext_limbs()),

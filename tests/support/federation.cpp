@@ -43,6 +43,7 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
 
   coordinator::CoordinatorConfig coordinator;
   coordinator.parties = options.parties;
+  coordinator.rounds = options.rounds;
   coordinator.quorum = std::max(3U, (2 * options.parties + 2) / 3);
   coordinator.key_id = key_id;
   coordinator.codec_id = codec.id();
@@ -80,6 +81,7 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
     party::PartyConfig config;
     config.id = id;
     config.seed = options.seed;
+    config.rounds = options.rounds;
     config.key_id = key_id;
     parties_.push_back(std::make_unique<party::Party>(
         config, codec, party::LocalTrainer(trainer, data::read_kdd(shard)),

@@ -1,13 +1,10 @@
 #include "shared/crypto/kernels/ifma.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include <gmpxx.h>
-#include <sys/mman.h>
 
 #include "shared/crypto/kernels/ifma_arith.h"
 #include "shared/crypto/kernels/ifma_modulus.h"
@@ -27,101 +24,37 @@ using ifma::Ring;
 using ifma::rows_of;
 using ifma::set_lane;
 
-// HugeArray is memory in huge pages, where the system has them: a table is read at random.
-class HugeArray {
+// FixedBaseFiller makes the entries for base^(d·2^o), o the first bit of a window and d a digit, as
+// (y, w), L limbs each: the value y·(1 − w·R⁻¹·n)·R, without the last factor R in the last window.
+// A product of one entry a window divides by R once less than there are windows and is thus the
+// plain power.
+class FixedBaseFiller {
  public:
-  explicit HugeArray(std::size_t words) : words_(words) {
-    constexpr std::size_t kPage = std::size_t{2} << 20;
-    const std::size_t bytes = (words * 8 + kPage - 1) / kPage * kPage;
-    data_.reset(static_cast<std::uint64_t*>(std::aligned_alloc(kPage, bytes)));
-    if (data_ == nullptr) throw std::bad_alloc();
-    madvise(data_.get(), bytes, MADV_HUGEPAGE);
-  }
-  [[nodiscard]] std::uint64_t* data() const { return data_.get(); }
-  [[nodiscard]] std::size_t words() const { return words_; }
+  FixedBaseFiller(const Modulus& n, std::size_t limbs, const FixedBaseLayout& layout, Limbs table)
+      : n_(n), limbs_(limbs), layout_(layout), table_(table) {}
 
- private:
-  struct Free {
-    void operator()(std::uint64_t* data) const { std::free(data); }
-  };
-  std::unique_ptr<std::uint64_t, Free> data_;
-  std::size_t words_;
-};
-
-// IfmaFixedBase holds base^(d·2^o) for every window of the exponent, o its first bit, and every
-// digit d, as (y, w), L limbs each: the value y·(1 − w·R⁻¹·n)·R, without the last factor R in the
-// last window. A product of one entry a window divides by R once less than there are windows and is
-// thus the plain power. Windows are as few as the memory allows and differ by at most one bit.
-class IfmaFixedBase : public FixedBase {
- public:
-  IfmaFixedBase(const Modulus& n, std::size_t limbs, ConstLimbs base, std::size_t exponent_bits,
-                std::size_t table_bytes, ThreadPool& pool)
-      : exponent_bits_(exponent_bits),
-        limbs_(limbs),
-        windows_(windows_for(exponent_bits, limbs, table_bytes)),
-        entries_(entries_for(exponent_bits, windows_) * 2 * limbs) {
-    std::vector<mpz_class> bases(windows_);
+  void fill(ConstLimbs base, ThreadPool& pool) const {
+    std::vector<mpz_class> bases(layout_.windows);
     bases[0] = ifma::to_integer(base);
-    for (std::size_t j = 1; j < windows_; ++j) {
+    for (std::size_t j = 1; j < layout_.windows; ++j) {
       bases[j] = bases[j - 1];
-      for (std::size_t i = 0; i < width(j - 1); ++i) bases[j] = bases[j] * bases[j] % n.square();
+      for (std::size_t i = 0; i < layout_.width(j - 1); ++i) {
+        bases[j] = bases[j] * bases[j] % n_.square();
+      }
     }
-    pool.parallel_for((windows_ + kLanes - 1) / kLanes,
-                      [&](std::size_t group) { fill(n, group * kLanes, bases); });
-  }
-
-  [[nodiscard]] std::size_t exponent_bits() const override { return exponent_bits_; }
-  [[nodiscard]] std::size_t bytes() const override { return entries_.words() * 8; }
-  [[nodiscard]] std::size_t windows() const { return windows_; }
-  [[nodiscard]] std::size_t entry_limbs() const { return 2 * limbs_; }
-
-  // entry returns y and, after it, w of the digit of `exponent` in window j.
-  [[nodiscard]] const std::uint64_t* entry(std::size_t j, const std::uint64_t* exponent) const {
-    const std::size_t bit = first_bit(j);
-    std::uint64_t digit = exponent[bit / 64] >> (bit % 64);
-    if (bit % 64 + width(j) > 64) digit |= exponent[bit / 64 + 1] << (64 - bit % 64);
-    digit &= (std::uint64_t{1} << width(j)) - 1;
-    return entry_at(j, digit);
+    pool.parallel_for((layout_.windows + kLanes - 1) / kLanes,
+                      [&](std::size_t group) { fill_windows(group * kLanes, bases); });
   }
 
  private:
-  static constexpr std::size_t kMaxWindow = 16;
-
-  // The first exponent_bits % windows windows have one bit more than the others.
-  static std::size_t entries_for(std::size_t exponent_bits, std::size_t windows) {
-    return (windows + exponent_bits % windows) << (exponent_bits / windows);
-  }
-  static std::size_t windows_for(std::size_t exponent_bits, std::size_t limbs,
-                                 std::size_t table_bytes) {
-    std::size_t windows = (exponent_bits + kMaxWindow - 1) / kMaxWindow;
-    while (2 * windows < exponent_bits &&
-           entries_for(exponent_bits, windows) * 2 * limbs * 8 > table_bytes) {
-      ++windows;
-    }
-    return windows;
-  }
-
-  [[nodiscard]] std::size_t width(std::size_t j) const {
-    return exponent_bits_ / windows_ + (j < exponent_bits_ % windows_ ? 1 : 0);
-  }
-  [[nodiscard]] std::size_t first_bit(std::size_t j) const {
-    return j * (exponent_bits_ / windows_) + std::min(j, exponent_bits_ % windows_);
-  }
-  [[nodiscard]] std::uint64_t* entry_at(std::size_t j, std::size_t digit) const {
-    const std::size_t first = (j + std::min(j, exponent_bits_ % windows_))
-                              << (exponent_bits_ / windows_);
-    return entries_.data() + (first + digit) * 2 * limbs_;
-  }
-
-  // fill makes the entries of eight windows, one a lane. From one digit to the next, with the base
-  // (b, v), Montgomery's T and q of y·b, and the inverse y⁻¹·R carried along:
+  // fill_windows makes the entries of eight windows, one a lane. From one digit to the next, with
+  // the base (b, v), Montgomery's T and q of y·b, and the inverse y⁻¹·R carried along:
   //
   //   y·(1 − w·R⁻¹·n)·R · b·(1 − v·R⁻¹·n)·R · R⁻¹ = T·(1 − (w + v + q·T⁻¹)·R⁻¹·n)·R.
-  BLINDSUM_IFMA void fill(const Modulus& n, std::size_t first,
-                          const std::vector<mpz_class>& bases) {
-    const Ring& ring = n.ring();
+  BLINDSUM_IFMA void fill_windows(std::size_t first, const std::vector<mpz_class>& bases) const {
+    const Ring& ring = n_.ring();
     const std::size_t d = ring.digits();
-    const mpz_class r = n.power_of_r(1);
+    const mpz_class r = n_.power_of_r(1);
     const std::size_t number = d + ifma::kZeroDigits;
     Digits work(9 * number + ifma::limb_scratch(d));
     Digit* const y = work.data();
@@ -135,13 +68,13 @@ class IfmaFixedBase : public FixedBase {
     Digit* const spare = term + number;
     Digit* const limb_scratch = spare + number;
 
-    const std::size_t lanes = std::min(kLanes, windows_ - first);
+    const std::size_t lanes = std::min(kLanes, layout_.windows - first);
     std::size_t digits = 0;
     for (std::size_t l = 0; l < kLanes; ++l) {
-      const std::size_t j = std::min(first + l, windows_ - 1);
-      digits = std::max(digits, std::size_t{1} << width(j));
-      set_entry(n, y, w, inverse, l, j + 1 == windows_ ? mpz_class(1) : r, r);
-      set_entry(n, b, v, step, l, bases[j] * r % n.square(), r * r);
+      const std::size_t j = std::min(first + l, layout_.windows - 1);
+      digits = std::max(digits, std::size_t{1} << layout_.width(j));
+      set_entry(y, w, inverse, l, j + 1 == layout_.windows ? mpz_class(1) : r, r);
+      set_entry(b, v, step, l, bases[j] * r % n_.square(), r * r);
     }
     for (std::size_t digit = 0; digit < digits; ++digit) {
       if (digit > 0) {
@@ -165,8 +98,9 @@ class IfmaFixedBase : public FixedBase {
       MutableRows rows_y{};
       MutableRows rows_w{};
       std::size_t used = 0;
-      for (std::size_t l = 0; l < lanes && digit < std::size_t{1} << width(first + l); ++l) {
-        rows_y.lane[l] = entry_at(first + l, digit);
+      for (std::size_t l = 0; l < lanes && digit < std::size_t{1} << layout_.width(first + l);
+           ++l) {
+        rows_y.lane[l] = &table_[(layout_.first_entry(first + l) + digit) * 2 * limbs_];
         rows_w.lane[l] = rows_y.lane[l] + limbs_;
         ++used;
       }
@@ -176,24 +110,24 @@ class IfmaFixedBase : public FixedBase {
   }
 
   // set_entry writes one lane of y, w and y⁻¹·factor for the value x.
-  static void set_entry(const Modulus& n, Digit* y, Digit* w, Digit* inverse, std::size_t lane,
-                        const mpz_class& x, const mpz_class& factor) {
-    const mpz_class& m = n.integer();
-    const std::size_t d = n.digits();
+  void set_entry(Digit* y, Digit* w, Digit* inverse, std::size_t lane, const mpz_class& x,
+                 const mpz_class& factor) const {
+    const mpz_class& m = n_.integer();
+    const std::size_t d = n_.digits();
     const mpz_class short_part = x % m;
     mpz_class inverted;
     mpz_invert(inverted.get_mpz_t(), short_part.get_mpz_t(), m.get_mpz_t());
-    mpz_class v = (x / m) * inverted % m * n.power_of_r(1) % m;
+    mpz_class v = (x / m) * inverted % m * n_.power_of_r(1) % m;
     if (v != 0) v = m - v;
     set_lane(y, d, lane, short_part);
     set_lane(w, d, lane, v);
     set_lane(inverse, d, lane, mpz_class(inverted * factor % m));
   }
 
-  std::size_t exponent_bits_;
+  const Modulus& n_;
   std::size_t limbs_;
-  std::size_t windows_;
-  HugeArray entries_;
+  const FixedBaseLayout& layout_;
+  Limbs table_;
 };
 
 // IfmaProduct keeps, for eight elements a group, pairs P with a count e: the element is P·R^e. Each
@@ -295,17 +229,14 @@ class IfmaPublicContext : public PublicContext {
         one_(n_.broadcast_pair(1)),
         minus_r2_(minus_r2(n_)) {}
 
-  [[nodiscard]] std::unique_ptr<FixedBase> make_fixed_base(ConstLimbs base,
-                                                           std::size_t exponent_bits,
-                                                           std::size_t table_bytes,
-                                                           ThreadPool& pool) const override {
-    return std::make_unique<IfmaFixedBase>(n_, limbs_, base, exponent_bits, table_bytes, pool);
+  void fill_fixed_base(ConstLimbs base, const FixedBaseLayout& layout, Limbs table,
+                       ThreadPool& pool) const override {
+    FixedBaseFiller(n_, limbs_, layout, table).fill(base, pool);
   }
 
-  BLINDSUM_IFMA void encrypt(const FixedBase& fixed_base, ConstLimbs m, ConstLimbs r,
-                             std::size_t count, Limbs out) const override {
-    const auto& base = dynamic_cast<const IfmaFixedBase&>(fixed_base);
-    const std::size_t r_limbs = (base.exponent_bits() + 63) / 64;
+  BLINDSUM_IFMA void encrypt(const FixedBase& base, ConstLimbs m, ConstLimbs r, std::size_t count,
+                             Limbs out) const override {
+    const std::size_t r_limbs = (base.layout.exponent_bits + 63) / 64;
     for (std::size_t i = 0; i < count; i += kLanes) {
       encrypt_group(base, rows_of(m.first(count * limbs_), limbs_, i),
                     rows_of(r.first(count * r_limbs), r_limbs, i),
@@ -378,9 +309,8 @@ class IfmaPublicContext : public PublicContext {
   // by digit without carries. One product at the end applies them and m:
   //
   //   (r − t·R⁻¹·n)·(1 + m·n − Σw·R⁻¹·n) = r − (t + r·(Σw − m·R))·R⁻¹·n.
-  BLINDSUM_IFMA void encrypt_group(const IfmaFixedBase& base, const ConstRows& m,
-                                   const ConstRows& r, const MutableRows& out,
-                                   std::size_t lanes) const {
+  BLINDSUM_IFMA void encrypt_group(FixedBase base, const ConstRows& m, const ConstRows& r,
+                                   const MutableRows& out, std::size_t lanes) const {
     const Ring& ring = n_.ring();
     const std::size_t d = n_.digits();
     Digits work(8 * d + ring.pair_scratch() + ifma::limb_scratch(d));
@@ -394,19 +324,21 @@ class IfmaPublicContext : public PublicContext {
 
     ifma::load_digits(low, d, m, limbs_, scratch);
     ring.mont(sum, q, low, minus_r2_.data());
-    for (std::size_t j = 0; j < base.windows(); j += 2) {
+    ConstRows low_rows = entries_of(base, 0, r);
+    ConstRows high_rows = entries_of(base, 1, r);
+    for (std::size_t j = 0; j < base.layout.windows; j += 2) {
       Digit* const target = j == 0 ? product : factor;
-      load_entry(base, j, r, low, sum, q, scratch);
-      if (j + 1 < base.windows()) {
-        load_entry(base, j + 1, r, high, sum, q, scratch);
-        prefetch(base, j + 2, r);
-        ring.mont(target, target + d, low, high);
+      load_entry(low_rows, low, sum, q, scratch);
+      if (j + 1 < base.layout.windows) {
+        load_entry(high_rows, high, sum, q, scratch);
+        low_rows = entries_of(base, j + 2, r);
+        ring.mont(target, target + d, low, high, &low_rows);
       } else {
         std::copy_n(low, d, target);
         std::fill_n(target + d, d, Digit{});
       }
-      prefetch(base, j + 3, r);
-      if (j != 0) ring.multiply(product, product, factor, scratch);
+      high_rows = entries_of(base, j + 3, r);
+      if (j != 0) ring.multiply(product, product, factor, scratch, &high_rows);
     }
     __m512i carry = _mm512_setzero_si512();
     for (std::size_t i = 0; i < d; ++i) {
@@ -418,25 +350,25 @@ class IfmaPublicContext : public PublicContext {
     n_.store(out, lanes, 2 * limbs_, product, sum);
   }
 
-  // load_entry reads y of window j and adds w to `sum`.
-  BLINDSUM_IFMA void load_entry(const IfmaFixedBase& base, std::size_t j, const ConstRows& r,
-                                Digit* y, Digit* sum, Digit* w, Digit* scratch) const {
+  // entries_of returns where the entries for window j lie; past the end, those of the last window.
+  [[nodiscard]] ConstRows entries_of(const FixedBase& base, std::size_t j,
+                                     const ConstRows& r) const {
+    j = std::min(j, base.layout.windows - 1);
     ConstRows rows{};
-    for (std::size_t l = 0; l < kLanes; ++l) rows.lane[l] = base.entry(j, r.lane[l]);
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      rows.lane[l] = &base.table[base.layout.entry(j, r.lane[l]) * 2 * limbs_];
+    }
+    return rows;
+  }
+
+  // load_entry reads y and adds w to `sum`.
+  BLINDSUM_IFMA void load_entry(ConstRows rows, Digit* y, Digit* sum, Digit* w,
+                                Digit* scratch) const {
     ifma::load_digits(y, n_.digits(), rows, limbs_, scratch);
     for (const std::uint64_t*& row : rows.lane) row += limbs_;
     ifma::load_digits(w, n_.digits(), rows, limbs_, scratch);
     for (std::size_t i = 0; i < n_.digits(); ++i) {
       ifma::store(sum + i, _mm512_add_epi64(ifma::load(sum + i), ifma::load(w + i)));
-    }
-  }
-
-  // prefetch asks for the entries of window j, if there is one.
-  static void prefetch(const IfmaFixedBase& base, std::size_t j, const ConstRows& r) {
-    if (j >= base.windows()) return;
-    for (const std::uint64_t* exponent : r.lane) {
-      const std::uint64_t* const entry = base.entry(j, exponent);
-      for (std::size_t i = 0; i < base.entry_limbs(); i += 8) __builtin_prefetch(entry + i);
     }
   }
 

@@ -186,6 +186,14 @@ BLINDSUM_IFMA inline void store_digits(const Rows<std::uint64_t>& rows, std::siz
   }
 }
 
+// prefetch_line asks for cache line `i` of every row, if there are rows. A whole entry at once
+// would fill the processor's line buffers and stall it.
+BLINDSUM_IFMA_INLINE void prefetch_line(const Rows<const std::uint64_t>* rows, std::size_t i) {
+  if (rows == nullptr) return;
+  constexpr std::size_t kLineWords = 8;
+  for (const std::uint64_t* row : rows->lane) __builtin_prefetch(row + i * kLineWords);
+}
+
 // ---- Ten columns of a product ----
 
 // Block holds the sums of ten neighbouring columns. Column i + j takes the low halves of a_i·b_j,
@@ -385,22 +393,24 @@ class Ring {
 
   // multiply: out = a·b·R⁻¹ on pairs, reduced. Returns the lanes whose t was corrected (bit l for
   // lane l). Cost: 10·D² multiply-adds. square: out = a²·R⁻¹. Cost: 7·D².
-  BLINDSUM_IFMA unsigned multiply(Digit* out, const Digit* a, const Digit* b,
-                                  Digit* scratch) const {
-    return product<true>(out, a, b, scratch);
+  // `ahead`: rows that will be read next, asked for 2·D/10 cache lines each while this computes.
+  BLINDSUM_IFMA unsigned multiply(Digit* out, const Digit* a, const Digit* b, Digit* scratch,
+                                  const Rows<const std::uint64_t>* ahead = nullptr) const {
+    return product<true>(out, a, b, scratch, ahead);
   }
   BLINDSUM_IFMA unsigned square(Digit* out, const Digit* a, Digit* scratch) const;
 
   // multiply_short: out = a·b·R⁻¹ for a pair a and a number b < 4·m of D digits. Cost: 8·D².
   BLINDSUM_IFMA unsigned multiply_short(Digit* out, const Digit* a, const Digit* b,
                                         Digit* scratch) const {
-    return product<false>(out, a, b, scratch);
+    return product<false>(out, a, b, scratch, nullptr);
   }
 
   // mont: out = a·b·R⁻¹ mod m, reduced, and Montgomery's quotient q: (out, q) is the pair of
   // a·b·R⁻¹ mod m². a·b < 16·m². Cost: 4·D². mont_square: out = a²·R⁻¹. Cost: 3·D².
-  BLINDSUM_IFMA void mont(Digit* out, Digit* q, const Digit* a, const Digit* b) const {
-    reduce<true, 0>(out, q, a, b, nullptr);
+  BLINDSUM_IFMA void mont(Digit* out, Digit* q, const Digit* a, const Digit* b,
+                          const Rows<const std::uint64_t>* ahead = nullptr) const {
+    reduce<true, 0>(out, q, a, b, nullptr, ahead);
   }
   BLINDSUM_IFMA void mont_square(Digit* out, Digit* q, const Digit* a) const;
 
@@ -440,10 +450,11 @@ class Ring {
 
  private:
   template <bool kProduct, int kAddends>
-  BLINDSUM_IFMA void reduce(Digit* out, Digit* q, const Digit* a, const Digit* b,
-                            const Digit* x) const;
+  BLINDSUM_IFMA void reduce(Digit* out, Digit* q, const Digit* a, const Digit* b, const Digit* x,
+                            const Rows<const std::uint64_t>* ahead = nullptr) const;
   template <bool kPair>
-  BLINDSUM_IFMA unsigned product(Digit* out, const Digit* a, const Digit* b, Digit* scratch) const;
+  BLINDSUM_IFMA unsigned product(Digit* out, const Digit* a, const Digit* b, Digit* scratch,
+                                 const Rows<const std::uint64_t>* ahead) const;
   BLINDSUM_IFMA __m512i sum(Digit* out, const Digit* a, const Digit* b) const;
   BLINDSUM_IFMA unsigned correct(Digit* t, __m512i carry) const;
 
@@ -458,7 +469,8 @@ class Ring {
 // product: out = a·b·R⁻¹ for a pair a, and for b a pair or its r-part alone.
 template <bool kPair>
 BLINDSUM_IFMA inline unsigned Ring::product(Digit* out, const Digit* a, const Digit* b,
-                                            Digit* scratch) const {
+                                            Digit* scratch,
+                                            const Rows<const std::uint64_t>* ahead) const {
   const Digit* const m = m_.data();
   const Digit* const at = a + size_;
   [[maybe_unused]] const Digit* const bt = b + size_;
@@ -472,6 +484,7 @@ BLINDSUM_IFMA inline unsigned Ring::product(Digit* out, const Digit* a, const Di
   __m512i carry_t = carry;
   for (std::size_t k = 0; k < blocks(); ++k) {
     const std::size_t i = k * kBlock;
+    prefetch_line(ahead, k);
     clear(x, Rows10());
     clear(y, Rows10());
     rows2(x, y, a, at, b, k, 0, i);
@@ -487,6 +500,7 @@ BLINDSUM_IFMA inline unsigned Ring::product(Digit* out, const Digit* a, const Di
   }
   for (std::size_t k = blocks(); k < 2 * blocks(); ++k) {
     const std::size_t i = (k - blocks()) * kBlock;
+    prefetch_line(ahead, k);
     clear(x, Rows10());
     clear(y, Rows10());
     high2(x, y, a + i, at + i, b + size_, Rows10());
@@ -563,13 +577,15 @@ BLINDSUM_IFMA inline unsigned Ring::square(Digit* out, const Digit* a, Digit* sc
 // reduce: out = (x + a·b)·R⁻¹ mod m, x of kAddends·D digits, a·b only if kProduct.
 template <bool kProduct, int kAddends>
 BLINDSUM_IFMA inline void Ring::reduce(Digit* out, Digit* q, const Digit* a, const Digit* b,
-                                       const Digit* x) const {
+                                       const Digit* x,
+                                       const Rows<const std::uint64_t>* ahead) const {
   const Digit* const m = m_.data();
   const __m512i inverse = load(&inverse_);
   Block s;
   __m512i carry = _mm512_setzero_si512();
   for (std::size_t k = 0; k < blocks(); ++k) {
     const std::size_t i = k * kBlock;
+    prefetch_line(ahead, k);
     clear(s, Rows10());
     if constexpr (kAddends > 0) add_digits(s, x + i, Rows10());
     if constexpr (kProduct) {
@@ -582,6 +598,7 @@ BLINDSUM_IFMA inline void Ring::reduce(Digit* out, Digit* q, const Digit* a, con
   }
   for (std::size_t k = blocks(); k < 2 * blocks(); ++k) {
     const std::size_t i = (k - blocks()) * kBlock;
+    prefetch_line(ahead, k);
     clear(s, Rows10());
     if constexpr (kAddends > 1) add_digits(s, x + size_ + i, Rows10());
     if constexpr (kProduct) {

@@ -8,6 +8,7 @@
 // threads: callers split batches over their thread pool in multiples of Kernel::batch_grain().
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,12 +23,38 @@ namespace blindsum::crypto::kernels {
 using Limbs = std::span<std::uint64_t>;
 using ConstLimbs = std::span<const std::uint64_t>;
 
-// FixedBase holds the precomputed powers of one base mod n².
-class FixedBase {
- public:
-  virtual ~FixedBase() = default;
-  [[nodiscard]] virtual std::size_t exponent_bits() const = 0;
-  [[nodiscard]] virtual std::size_t bytes() const = 0;
+// FixedBaseLayout says how the powers of one base lie in a table: the exponent is cut into
+// `windows` windows, low to high, that differ by at most one bit, the longer ones first. Window j
+// has an entry of 2L limbs for each digit d, in the kernel's own form, of
+// base^(d·2^first_bit(j)). 1 <= windows <= exponent_bits.
+struct FixedBaseLayout {
+  std::size_t exponent_bits = 0;
+  std::size_t windows = 0;
+
+  [[nodiscard]] std::size_t width(std::size_t j) const {
+    return exponent_bits / windows + (j < exponent_bits % windows ? 1 : 0);
+  }
+  [[nodiscard]] std::size_t first_bit(std::size_t j) const {
+    return j * (exponent_bits / windows) + std::min(j, exponent_bits % windows);
+  }
+  [[nodiscard]] std::size_t first_entry(std::size_t j) const {
+    return (j + std::min(j, exponent_bits % windows)) << (exponent_bits / windows);
+  }
+  [[nodiscard]] std::size_t entries() const { return first_entry(windows); }
+
+  // entry returns where the entry for window j of `exponent` is.
+  [[nodiscard]] std::size_t entry(std::size_t j, const std::uint64_t* exponent) const {
+    const std::size_t bit = first_bit(j);
+    std::uint64_t digit = exponent[bit / 64] >> (bit % 64);
+    if (bit % 64 + width(j) > 64) digit |= exponent[bit / 64 + 1] << (64 - bit % 64);
+    return first_entry(j) + (digit & ((std::uint64_t{1} << width(j)) - 1));
+  }
+};
+
+// FixedBase is a table of precomputed powers in somebody else's memory.
+struct FixedBase {
+  FixedBaseLayout layout;
+  ConstLimbs table;  // layout.entries() × 2L limbs
 };
 
 // Product is a running product of vectors of numbers mod n², element by element, in whatever form
@@ -46,12 +73,10 @@ class PublicContext {
  public:
   virtual ~PublicContext() = default;
 
-  // make_fixed_base precomputes powers of `base` (2L limbs) for exponents below 2^exponent_bits,
-  // within about `table_bytes` of memory.
-  [[nodiscard]] virtual std::unique_ptr<FixedBase> make_fixed_base(ConstLimbs base,
-                                                                   std::size_t exponent_bits,
-                                                                   std::size_t table_bytes,
-                                                                   ThreadPool& pool) const = 0;
+  // fill_fixed_base writes the table of the powers of `base` (2L limbs). A table is for one n,
+  // base, layout and kernel.
+  virtual void fill_fixed_base(ConstLimbs base, const FixedBaseLayout& layout, Limbs table,
+                               ThreadPool& pool) const = 0;
 
   // encrypt: out[i] = (1 + m_i·n) · base^{r_i} mod n². m: count × L limbs, m_i < n; r: count ×
   // ceil(exponent_bits/64) limbs, r_i < 2^exponent_bits; out: count × 2L.

@@ -12,8 +12,6 @@
 namespace blindsum::crypto::kernels {
 namespace {
 
-constexpr std::size_t kMaxWindow = 10;
-
 // inverse_mod returns a⁻¹ mod m for a unit a.
 std::vector<std::uint64_t> inverse_mod(ConstLimbs a, ConstLimbs m) {
   mpz_t value;
@@ -28,109 +26,87 @@ std::vector<std::uint64_t> inverse_mod(ConstLimbs a, ConstLimbs m) {
   return inverse;
 }
 
-// PortableFixedBase holds base^(d·2^(w·j)) for every window j of w bits and every digit d, each as
+// FixedBaseFiller makes the entries for base^(d·2^o), o the first bit of a window and d a digit, as
 // (y, v') for the value y·(1 + v·n)·R, v' = v·R mod n; without the factor R in the last window, so
 // that a product of one entry a window, which divides by R once less than there are windows, is the
 // plain power.
-class PortableFixedBase : public FixedBase {
+class FixedBaseFiller {
  public:
-  PortableFixedBase(const PairRing& ring, ConstLimbs base, std::size_t exponent_bits,
-                    std::size_t table_bytes, ThreadPool& pool)
-      : exponent_bits_(exponent_bits), entry_limbs_(2 * ring.limbs()) {
-    window_ = kMaxWindow;
-    while (window_ > 1 && bytes_for(window_) > table_bytes) --window_;
-    windows_ = (exponent_bits_ + window_ - 1) / window_;
-    entries_.resize((windows_ * entry_limbs_) << window_);
+  FixedBaseFiller(const PairRing& ring, const FixedBaseLayout& layout, Limbs table)
+      : ring_(ring), layout_(layout), table_(table), entry_limbs_(2 * ring.limbs()) {}
 
-    const std::size_t width = 2 * ring.limbs();
-    SecretLimbs scratch(ring.scratch_limbs());
-    std::vector<std::uint64_t> bases(windows_ * width);
-    ring.from_integer(bases.data(), base.data(), scratch.data());
-    ring.multiply(bases.data(), bases.data(), ring.power_of_r(3).data(), scratch.data());
-    for (std::size_t j = 1; j < windows_; ++j) {
-      std::uint64_t* const next = &bases[j * width];
-      std::copy_n(next - width, width, next);
-      for (std::size_t i = 0; i < window_; ++i) ring.square(next, next, scratch.data());
+  void fill(ConstLimbs base, ThreadPool& pool) const {
+    SecretLimbs scratch(ring_.scratch_limbs());
+    std::vector<std::uint64_t> bases(layout_.windows * entry_limbs_);
+    ring_.from_integer(bases.data(), base.data(), scratch.data());
+    ring_.multiply(bases.data(), bases.data(), ring_.power_of_r(3).data(), scratch.data());
+    for (std::size_t j = 1; j < layout_.windows; ++j) {
+      std::uint64_t* const next = &bases[j * entry_limbs_];
+      std::copy_n(next - entry_limbs_, entry_limbs_, next);
+      for (std::size_t i = 0; i < layout_.width(j - 1); ++i) {
+        ring_.square(next, next, scratch.data());
+      }
     }
-    pool.parallel_for(windows_, [&](std::size_t j) { fill(ring, j, &bases[j * width]); });
-  }
-
-  [[nodiscard]] std::size_t exponent_bits() const override { return exponent_bits_; }
-  [[nodiscard]] std::size_t bytes() const override { return entries_.size() * 8; }
-
-  [[nodiscard]] std::size_t windows() const { return windows_; }
-
-  // entry returns y and, after it, v' of the digit of `exponent` in window j.
-  [[nodiscard]] const std::uint64_t* entry(std::size_t j, ConstLimbs exponent) const {
-    const std::size_t bit = j * window_;
-    std::uint64_t digit = exponent[bit / 64] >> (bit % 64);
-    if (bit % 64 + window_ > 64 && bit / 64 + 1 < exponent.size()) {
-      digit |= exponent[bit / 64 + 1] << (64 - bit % 64);
-    }
-    digit &= (std::uint64_t{1} << window_) - 1;
-    return &entries_[((j << window_) + digit) * entry_limbs_];
+    pool.parallel_for(layout_.windows,
+                      [&](std::size_t j) { fill_window(j, &bases[j * entry_limbs_]); });
   }
 
  private:
-  [[nodiscard]] std::size_t bytes_for(std::size_t window) const {
-    return (((exponent_bits_ + window - 1) / window) * entry_limbs_ * 8) << window;
-  }
-
-  // fill makes the entries of window j from the pair of its base, B·R. It carries the inverse of y
-  // along, which costs less than inverting: (y·b)·R⁻¹ = T·(1 − q·T⁻¹·R⁻¹·n) with Montgomery's T and
-  // q.
-  void fill(const PairRing& ring, std::size_t j, const std::uint64_t* base) {
-    const std::size_t h = ring.limbs();
-    const ConstLimbs n(ring.modulus(), h);
-    SecretLimbs scratch(ring.scratch_limbs());
+  // fill_window makes the entries of window j from the pair of its base, B·R. It carries the
+  // inverse of y along, which costs less than inverting: (y·b)·R⁻¹ = T·(1 − q·T⁻¹·R⁻¹·n) with
+  // Montgomery's T and q.
+  void fill_window(std::size_t j, const std::uint64_t* base) const {
+    const std::size_t h = ring_.limbs();
+    const ConstLimbs n(ring_.modulus(), h);
+    SecretLimbs scratch(ring_.scratch_limbs());
 
     // The base as b·(1 + w·n)·R: w' = −t·b⁻¹, and b⁻¹·R².
     const auto b = ConstLimbs(base, h);
     std::vector<std::uint64_t> step(h);
     std::vector<std::uint64_t> w(h);
     const std::vector<std::uint64_t> inverse = inverse_mod(b, n);
-    ring.mont(step.data(), inverse.data(), ring.r_squared(), scratch.data());  // b⁻¹·R
-    ring.mont(w.data(), base + h, step.data(), scratch.data());                // t·b⁻¹
+    ring_.mont(step.data(), inverse.data(), ring_.r_squared(), scratch.data());  // b⁻¹·R
+    ring_.mont(w.data(), base + h, step.data(), scratch.data());                 // t·b⁻¹
     const std::vector<std::uint64_t> zero(h);
-    ring.subtract(w.data(), zero.data(), w.data());
-    ring.mont(step.data(), step.data(), ring.r_squared(), scratch.data());  // b⁻¹·R²
+    ring_.subtract(w.data(), zero.data(), w.data());
+    ring_.mont(step.data(), step.data(), ring_.r_squared(), scratch.data());  // b⁻¹·R²
 
     // Digit 0: R, or 1 in the last window; and y⁻¹·R.
-    std::uint64_t* first = &entries_[(j << window_) * entry_limbs_];
+    std::uint64_t* const first = &table_[layout_.first_entry(j) * entry_limbs_];
     std::vector<std::uint64_t> y_inverse(h);
-    if (j + 1 == windows_) {
+    if (j + 1 == layout_.windows) {
+      std::fill_n(first, entry_limbs_, 0);
       first[0] = 1;
       std::vector<std::uint64_t> one(h);
       one[0] = 1;
-      ring.mont(y_inverse.data(), one.data(), ring.r_squared(), scratch.data());
+      ring_.mont(y_inverse.data(), one.data(), ring_.r_squared(), scratch.data());
     } else {
-      const SecretLimbs unit = ring.power_of_r(1);
+      const SecretLimbs unit = ring_.power_of_r(1);
       std::copy_n(unit.data(), h, first);
       const std::vector<std::uint64_t> unit_inverse = inverse_mod(ConstLimbs(unit).first(h), n);
-      ring.mont(y_inverse.data(), unit_inverse.data(), ring.r_squared(), scratch.data());
-      ring.mont(first + h, unit.data() + h, y_inverse.data(), scratch.data());
-      ring.subtract(first + h, zero.data(), first + h);
+      ring_.mont(y_inverse.data(), unit_inverse.data(), ring_.r_squared(), scratch.data());
+      ring_.mont(first + h, unit.data() + h, y_inverse.data(), scratch.data());
+      ring_.subtract(first + h, zero.data(), first + h);
     }
 
     std::vector<std::uint64_t> product(entry_limbs_);
     std::vector<std::uint64_t> correction(h);
-    for (std::size_t digit = 1; digit < (std::size_t{1} << window_); ++digit) {
+    for (std::size_t digit = 1; digit < (std::size_t{1} << layout_.width(j)); ++digit) {
       const std::uint64_t* const previous = first + (digit - 1) * entry_limbs_;
       std::uint64_t* const entry = first + digit * entry_limbs_;
-      ring.multiply_short(product.data(), previous, b.data(), scratch.data());
-      ring.mont(y_inverse.data(), y_inverse.data(), step.data(), scratch.data());  // T⁻¹·R
-      ring.mont(correction.data(), product.data() + h, y_inverse.data(), scratch.data());
+      ring_.multiply_short(product.data(), previous, b.data(), scratch.data());
+      ring_.mont(y_inverse.data(), y_inverse.data(), step.data(), scratch.data());  // T⁻¹·R
+      ring_.mont(correction.data(), product.data() + h, y_inverse.data(), scratch.data());
       std::copy_n(product.data(), h, entry);
-      ring.add(entry + h, previous + h, w.data());
-      ring.subtract(entry + h, entry + h, correction.data());
+      ring_.add(entry + h, previous + h, w.data());
+      ring_.subtract(entry + h, entry + h, correction.data());
     }
   }
 
-  std::size_t exponent_bits_;
+  const PairRing& ring_;
+  const FixedBaseLayout& layout_;
+  Limbs table_;
   std::size_t entry_limbs_;
-  std::size_t window_ = 0;
-  std::size_t windows_ = 0;
-  std::vector<std::uint64_t> entries_;
 };
 
 class PortablePublicContext;
@@ -156,23 +132,19 @@ class PortablePublicContext : public PublicContext {
 
   [[nodiscard]] std::size_t width() const { return n_squared_.size(); }
 
-  [[nodiscard]] std::unique_ptr<FixedBase> make_fixed_base(ConstLimbs base,
-                                                           std::size_t exponent_bits,
-                                                           std::size_t table_bytes,
-                                                           ThreadPool& pool) const override {
-    return std::make_unique<PortableFixedBase>(ring_, base, exponent_bits, table_bytes, pool);
+  void fill_fixed_base(ConstLimbs base, const FixedBaseLayout& layout, Limbs table,
+                       ThreadPool& pool) const override {
+    FixedBaseFiller(ring_, layout, table).fill(base, pool);
   }
 
-  void encrypt(const FixedBase& fixed_base, ConstLimbs m, ConstLimbs r, std::size_t count,
+  void encrypt(const FixedBase& base, ConstLimbs m, ConstLimbs r, std::size_t count,
                Limbs out) const override {
-    const auto& base = dynamic_cast<const PortableFixedBase&>(fixed_base);
     const std::size_t h = ring_.limbs();
-    const std::size_t r_limbs = (base.exponent_bits() + 63) / 64;
+    const std::size_t r_limbs = (base.layout.exponent_bits + 63) / 64;
     SecretLimbs scratch(ring_.scratch_limbs());
     SecretLimbs state(6 * h);
     for (std::size_t i = 0; i < count; ++i) {
-      encrypt_one(base, &m[i * h], r.subspan(i * r_limbs, r_limbs), &out[i * 2 * h], state.data(),
-                  scratch.data());
+      encrypt_one(base, &m[i * h], &r[i * r_limbs], &out[i * 2 * h], state.data(), scratch.data());
     }
   }
 
@@ -215,20 +187,21 @@ class PortablePublicContext : public PublicContext {
   // encrypt_one multiplies one table entry a window. Entries are multiplied in pairs by their short
   // halves first (4 half products), then merged (10), while the v' are only added; one product at
   // the end applies Σv and m.
-  void encrypt_one(const PortableFixedBase& base, const std::uint64_t* m, ConstLimbs r,
+  void encrypt_one(const FixedBase& base, const std::uint64_t* m, const std::uint64_t* r,
                    std::uint64_t* out, std::uint64_t* state, std::uint64_t* scratch) const {
     const std::size_t h = ring_.limbs();
     std::uint64_t* const product = state;
     std::uint64_t* const factor = product + 2 * h;
     std::uint64_t* const sum = factor + 2 * h;
     std::uint64_t* const temporary = sum + h;
+    const auto entry = [&](std::size_t j) { return &base.table[base.layout.entry(j, r) * 2 * h]; };
     ring_.mont(sum, m, ring_.r_squared(), scratch);
-    for (std::size_t j = 0; j < base.windows(); j += 2) {
+    for (std::size_t j = 0; j < base.layout.windows; j += 2) {
       std::uint64_t* const target = j == 0 ? product : factor;
-      const std::uint64_t* const low = base.entry(j, r);
+      const std::uint64_t* const low = entry(j);
       ring_.add(sum, sum, low + h);
-      if (j + 1 < base.windows()) {
-        const std::uint64_t* const high = base.entry(j + 1, r);
+      if (j + 1 < base.layout.windows) {
+        const std::uint64_t* const high = entry(j + 1);
         ring_.add(sum, sum, high + h);
         ring_.multiply_short(target, low, high, scratch);
       } else {

@@ -1,5 +1,6 @@
 #include "shared/crypto/secret/decryptor.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "shared/core/error.h"
@@ -10,6 +11,9 @@
 
 namespace blindsum::crypto {
 namespace {
+
+// Blinding is a small part of decryption: a small table serves.
+constexpr std::size_t kBlindingTableBytes = std::size_t{16} << 20;
 
 // Branch decrypts mod one prime s of n = s·t: m mod s = L(c^(s−1) mod s²) · g⁻¹ mod s with L(u) =
 // (u − 1)/s and g = L((1 + n)^(s−1)) = (s − 1)·t = −t mod s.
@@ -70,10 +74,11 @@ Decryptor::Decryptor(const SecretKey& key, ThreadPool& pool) {
   const Natural& q = key.impl().q;
   Natural q_inverse;
   mpz_invert(q_inverse.get(), q.get(), p.get());
-  impl_ = std::make_unique<Impl>(Impl{public_key, &pool,
-                                      ObfuscatorSource(public_key, Randomizer::kShort, pool),
-                                      Branch(p, q, public_key.plaintext_limbs()),
-                                      Branch(q, p, public_key.plaintext_limbs()), q_inverse});
+  impl_ = std::make_unique<Impl>(
+      Impl{public_key, &pool,
+           ObfuscatorSource(public_key, Randomizer::kShort, pool, {{}, 0, kBlindingTableBytes}),
+           Branch(p, q, public_key.plaintext_limbs()), Branch(q, p, public_key.plaintext_limbs()),
+           q_inverse});
 }
 Decryptor::~Decryptor() = default;
 Decryptor::Decryptor(Decryptor&&) noexcept = default;
@@ -88,20 +93,30 @@ PlaintextVector Decryptor::decrypt(const CiphertextVector& ciphertexts) const {
     const kernels::SecretLimbs mask = Natural::random_below(n).to_limbs(limbs_each);
     std::copy(mask.begin(), mask.end(), masks.begin() + static_cast<long>(i * limbs_each));
   }
-  const CiphertextVector blinded = impl_->blinder.add_encrypted(ciphertexts, masks);
+  check_ciphertexts(impl_->key, ciphertexts);
+  CiphertextVector blinded = ciphertexts;
+  impl_->blinder.add_encrypted(blinded.limbs(), masks);
   const std::size_t width = blinded.limbs_each();
   PlaintextVector plaintexts(blinded.size(), impl_->key.plaintext_limbs());
-  const auto decrypt_range = [&](std::size_t begin, std::size_t end) {
-    const auto input = blinded.limbs().subspan(begin * width, (end - begin) * width);
-    const Branch& p = impl_->p;
-    const Branch& q = impl_->q;
-    kernels::SecretLimbs p_powers(2 * p.limbs * (end - begin));
-    kernels::SecretLimbs q_powers(2 * q.limbs * (end - begin));
-    p.context->power(input, end - begin, p_powers);
-    q.context->power(input, end - begin, q_powers);
+  const Branch& p = impl_->p;
+  const Branch& q = impl_->q;
+  kernels::SecretLimbs p_powers(2 * p.limbs * blinded.size());
+  kernels::SecretLimbs q_powers(2 * q.limbs * blinded.size());
+  const std::size_t grain = kernels::active_kernel().batch_grain();
+  const std::size_t batches = (blinded.size() + grain - 1) / grain;
+  impl_->pool->parallel_for(2 * batches, [&](std::size_t task) {
+    const std::size_t begin = task / 2 * grain;
+    const std::size_t count = std::min(grain, blinded.size() - begin);
+    const Branch& branch = task % 2 == 0 ? p : q;
+    kernels::SecretLimbs& powers = task % 2 == 0 ? p_powers : q_powers;
+    branch.context->power(
+        blinded.limbs().subspan(begin * width, count * width), count,
+        std::span(powers).subspan(begin * 2 * branch.limbs, count * 2 * branch.limbs));
+  });
+  const auto recombine_range = [&](std::size_t begin, std::size_t end) {
     for (std::size_t i = begin; i < end; ++i) {
       const auto power_of = [&](const Branch& branch, const kernels::SecretLimbs& powers) {
-        return std::span(powers).subspan((i - begin) * 2 * branch.limbs, 2 * branch.limbs);
+        return std::span(powers).subspan(i * 2 * branch.limbs, 2 * branch.limbs);
       };
       Natural m =
           impl_->recombine(p.residue(power_of(p, p_powers)), q.residue(power_of(q, q_powers)));
@@ -113,8 +128,7 @@ PlaintextVector Decryptor::decrypt(const CiphertextVector& ciphertexts) const {
       std::copy(limbs.begin(), limbs.end(), plaintexts[i].begin());
     }
   };
-  impl_->pool->parallel_ranges(blinded.size(), kernels::active_kernel().batch_grain(),
-                               decrypt_range);
+  impl_->pool->parallel_ranges(blinded.size(), grain, recombine_range);
   return plaintexts;
 }
 
