@@ -91,9 +91,15 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
   }
   json digest;
   double peak_rss_mib = 0;
+  json party_private_mib;
   for (const json& end : records.ends) {
     if (end.contains("model_digest")) digest = end["model_digest"];
     peak_rss_mib = std::max(peak_rss_mib, end.value("peak_rss_mib", 0.0));
+    if (end.value("role", "").starts_with("party-") && end.contains("private_mib")) {
+      party_private_mib =
+          std::max(party_private_mib.is_null() ? 0.0 : party_private_mib.get<double>(),
+                   end["private_mib"].get<double>());
+    }
   }
 
   const bool is_encrypted = settings.cipher != "none";
@@ -120,7 +126,8 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
       {"keygen_s", figures.keygen_s},
       {"data_s", figures.data_s},
       {"phase_s", phases_of(records)},
-      {"peak_rss_mib", peak_rss_mib}};
+      {"peak_rss_mib", peak_rss_mib},
+      {"party_private_mib", party_private_mib}};
   if (ending.fault != Fault::kNone) summary["reason"] = ending.reason;
   return summary;
 }

@@ -36,7 +36,9 @@ struct Figures {
 // summary_of makes summary.json. "final" is the last evaluation, "best" the one with the lowest
 // contest cost (the earliest of equals), both null when nothing was evaluated. phase_s sums over
 // the rounds the time of the slowest role in each phase. bytes_up and bytes_down are what all
-// parties together sent and received. peak_rss_mib is the largest process.
+// parties together sent and received. peak_rss_mib is the largest process, with
+// what it shares; party_private_mib what the largest party had for itself at its end, null when all
+// roles ran in one process.
 [[nodiscard]] nlohmann::json summary_of(const settings::Settings& settings, const Records& records,
                                         const Ending& ending, const Figures& figures);
 

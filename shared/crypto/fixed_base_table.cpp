@@ -29,7 +29,8 @@ namespace {
 
 using kernels::FixedBaseLayout;
 
-// An entry costs this many times what a window costs an encryption (measured, both kernels).
+// An entry costs about this many times what a window costs an encryption, with the memory that is
+// taken into use for it.
 constexpr std::size_t kEntryCost = 6;
 constexpr std::size_t kMaxWidth = 16;
 // Small test keys would fill any budget with entries that no one needs.

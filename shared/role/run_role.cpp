@@ -2,6 +2,10 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <optional>
+#include <string>
 
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
@@ -35,6 +39,19 @@ double peak_rss_mib() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
+// private_mib returns the memory that this process shares with no other, as the system knows it.
+std::optional<double> private_mib() {
+  std::ifstream file("/proc/self/smaps_rollup");
+  double kib = 0;
+  bool is_known = false;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("Private_")) continue;
+    kib += std::strtod(line.c_str() + line.find(':') + 1, nullptr);
+    is_known = true;
+  }
+  return is_known ? std::optional(kib / 1024) : std::nullopt;
+}
+
 int run(wire::Role role, const char* path, const MakeProgram& make) {
   const settings::RoleFile file = settings::read_role_file(path);
   if (file.self.role != role) {
@@ -57,8 +74,11 @@ int run(wire::Role role, const char* path, const MakeProgram& make) {
     }
     link.run(*program.session, stop_requested);
     traffic = link.traffic();
-    return program.session->finished() ? program.ending()
-                                       : Ending{Fault::kInterrupted, "stopped by a signal", {}};
+    Ending ending = program.session->finished()
+                        ? program.ending()
+                        : Ending{Fault::kInterrupted, "stopped by a signal", {}};
+    if (const auto mib = private_mib()) ending.extra["private_mib"] = *mib;
+    return ending;
   };
   // However the role ends, its records say so.
   Ending ending;

@@ -63,7 +63,11 @@ void write_example(const std::filesystem::path& folder) {
     record.round = 1;
     record.phase_s["encrypt"] = 2;
     writer.add(record);
-    writer.end({{"end", true}, {"role", record.role}, {"bytes_out", 250}, {"bytes_in", 25}});
+    writer.end({{"end", true},
+                {"role", record.role},
+                {"bytes_out", 250},
+                {"bytes_in", 25},
+                {"private_mib", 20.0 + party}});
   }
 }
 
@@ -111,6 +115,7 @@ TEST_CASE("the summary adds up what the roles recorded") {
   CHECK(summary["phase_s"]["encrypt"] == 0.75 + 2);  // the slowest of each round
   CHECK(summary["phase_s"]["wait"] == 3);
   CHECK(summary["peak_rss_mib"] == 70);
+  CHECK(summary["party_private_mib"] == 21);
   CHECK(summary["wall_s"] == 10);
   CHECK(summary["train_s"] == 6);
 }
@@ -119,8 +124,8 @@ TEST_CASE("a run without encryption names neither key nor kernel") {
   settings::Settings settings;
   settings.cipher = "none";
   const json summary = summary_of(settings, {}, {}, {"kdd99", "portable", 0, 0, 0, 0});
-  for (const char* key :
-       {"key_bits", "randomizer", "kernel", "final", "best", "confusion", "model_digest"}) {
+  for (const char* key : {"key_bits", "randomizer", "kernel", "final", "best", "confusion",
+                          "model_digest", "party_private_mib"}) {
     INFO(key);
     CHECK(summary.at(key).is_null());
   }
