@@ -1,0 +1,93 @@
+#include <iostream>
+#include <memory>
+
+#include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/verbs/run_verb.h"
+#include "scenarios/launcher/verbs/verbs.h"
+#include "shared/core/error.h"
+#include "shared/core/log.h"
+
+namespace blindsum::launcher {
+namespace {
+
+std::string describe_run(const RunResult& result) {
+  const auto& quality = result.summary["final"];
+  if (result.ending.fault != Fault::kNone || quality.is_null()) return "";
+  return "accuracy " + fixed(100 * quality["accuracy"].get<double>(), 2) + " %  macro-F1 " +
+         fixed(quality["macro_f1"].get<double>(), 4) + "  cost " +
+         fixed(quality["cost"].get<double>(), 4) + "  data " +
+         result.summary["data"].get<std::string>() + "\nmodel " +
+         result.summary["model_digest"].get<std::string>() + "\ntrained in " +
+         fixed(result.summary["train_s"].get<double>(), 1) + " s, " +
+         fixed(result.summary["wall_s"].get<double>(), 1) + " s in all\n";
+}
+
+}  // namespace
+
+void RunArguments::add_to(CLI::App& verb) {
+  verb.add_option("SCENARIO", scenario, "Scenario file (YAML)")->required();
+  verb.add_option("--parties", parties, "Number of parties, instead of the scenario's");
+  verb.add_option("--set", sets, "key=value, instead of the scenario's; repeatable")
+      ->allow_extra_args(false);
+  verb.add_option("--data", data, "Folder of the KDD files (default $BLINDSUM_DATA, else ./data)");
+  verb.add_option("--out", out, "Folder in which the result folder is made")->capture_default_str();
+  verb.add_option("--keys", keys,
+                  "Key set to use instead of a new one ('blindsum keys' makes them)");
+  auto* quiet = verb.add_flag("--quiet", is_quiet, "Print errors alone");
+  verb.add_flag("--json", is_json, "Print the summary alone, as JSON")->excludes(quiet);
+  verb.add_flag_callback(
+      "--help-keys",
+      [] {
+        std::cout << key_table();
+        throw CLI::Success();
+      },
+      "Print the keys of a scenario and exit");
+}
+
+settings::Settings RunArguments::settings() const {
+  std::vector<Override> overrides;
+  if (!parties.empty()) overrides.push_back({"--parties " + parties, "parties", parties});
+  for (const std::string& set : sets) overrides.push_back(override_from_set(set));
+  return load_scenario(scenario, overrides);
+}
+
+int run_job(const RunArguments& arguments, const std::string& suffix,
+            const std::function<RunResult(const RunOptions&, Progress&)>& work,
+            const std::function<std::string(const RunResult&)>& describe) {
+  start_log("blindsum", "warn");
+  RunOptions options;
+  options.settings = arguments.settings();
+  options.folder = make_result_folder(arguments.out, options.settings.name + suffix);
+  options.programs = programs_directory();
+  options.data_directory =
+      arguments.data.empty() ? named_data_directory() : std::filesystem::path(arguments.data);
+  options.keys = arguments.keys;
+  options.stop = &stop_requested();
+  catch_stop_signals();
+  Progress progress(arguments.is_quiet || arguments.is_json ? Verbosity::kQuiet
+                                                            : Verbosity::kNormal);
+  const RunResult result = work(options, progress);
+  progress.end();
+  if (arguments.is_json) {
+    std::cout << result.summary.dump(2) << "\n";
+  } else if (!arguments.is_quiet) {
+    std::cout << describe(result);
+  }
+  if (result.ending.fault != Fault::kNone) {
+    std::cerr << "blindsum: " << to_string(result.ending.fault) << ": " << result.ending.reason
+              << " (records and logs: " << options.folder.string() << ")\n";
+  }
+  return exit_code(result.ending.fault);
+}
+
+void add_run(CLI::App& app, Job& job) {
+  const auto arguments = std::make_shared<RunArguments>();
+  auto* verb = app.add_subcommand("run", "Run a scenario");
+  arguments->add_to(*verb);
+  verb->footer("Example: blindsum run scenarios/kdd-iid-10.yaml --parties 5 --set rounds=20");
+  verb->callback([arguments, &job] {
+    job = [=] { return run_job(*arguments, "", run_scenario, describe_run); };
+  });
+}
+
+}  // namespace blindsum::launcher

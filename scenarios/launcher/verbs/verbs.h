@@ -1,0 +1,23 @@
+// The verbs of the blindsum command: one file each. A verb says what it takes and, once chosen,
+// what it does.
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace blindsum::launcher {
+
+// Job is the work of the chosen verb. It returns the exit code of the program and may throw.
+using Job = std::function<int()>;
+
+// add_… adds a verb to the command line `app`. When `app` has parsed that verb, `job` is its work.
+// Both references must outlive the parsing.
+void add_run(CLI::App& app, Job& job);
+void add_compare(CLI::App& app, Job& job);
+void add_keys(CLI::App& app, Job& job);
+void add_data(CLI::App& app, Job& job);
+
+}  // namespace blindsum::launcher
