@@ -1,11 +1,15 @@
 // What a user sees while a run is going on.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 
+#include "scenarios/launcher/terminal.h"
 #include "shared/report/records.h"
 
 namespace blindsum::launcher {
@@ -14,14 +18,25 @@ namespace blindsum::launcher {
 // warnings alone.
 enum class Verbosity { kNormal, kQuiet };
 
-// Progress writes one line that is rewritten on a terminal, and about ten plain lines a run when
-// piped.
+// Progress shows a run as phases. On a terminal the phase that is going on has one line, which is
+// rewritten several times a second by a thread of its own and cut to the terminal's width; what
+// stays is one line a phase. Elsewhere it writes a plain line at the end of each phase, and about
+// ten for the rounds. Call it from one thread.
 class Progress {
  public:
   explicit Progress(Verbosity verbosity);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
 
   void say(const std::string& text);
   void warn(const std::string& text);
+
+  // begin_phase shows that `name` ("keys") is going on: `doing` says what that is. end_phase closes
+  // it with what came out of it; `seconds` is what it took when that is not the time since
+  // begin_phase.
+  void begin_phase(const std::string& name, const std::string& doing);
+  void end_phase(const std::string& result, std::optional<double> seconds = {});
 
   // begin announces the first gradient round; round is told of every later one.
   void begin(std::uint32_t rounds);
@@ -33,24 +48,32 @@ class Progress {
   };
   void round(const Round& round);
 
-  // end closes the line that is being rewritten.
+  // end closes the line that is being rewritten, whatever state it is in.
   void end();
 
+  [[nodiscard]] const Terminal& terminal() const { return terminal_; }
+
  private:
-  [[nodiscard]] std::string line_of(const Round& round) const;
+  [[nodiscard]] std::string phase_line() const;
+  [[nodiscard]] std::string round_line() const;
+  void draw();   // the live line
+  void leave();  // ends the live line and keeps it
+  void print(const std::string& line);
 
   Verbosity verbosity_;
-  bool is_terminal_;
+  Terminal terminal_;
+
+  std::mutex mutex_;  // guards all that follows
+  std::condition_variable wake_;
+  bool is_over_ = false;
   bool is_line_open_ = false;
-  std::uint32_t rounds_ = 0;
-  report::Stopwatch watch_;
+  std::string phase_, doing_;  // empty: none is going on
+  report::Stopwatch watch_;    // since the phase began
+  std::uint32_t rounds_ = 0;   // of the training; 0: no training is going on
+  Round round_;                // the latest
+  double round_at_s_ = 0;
   std::optional<report::Evaluation> evaluation_;  // the latest
+  std::thread ticker_;
 };
-
-// fixed writes `number` with `digits` after the point.
-[[nodiscard]] std::string fixed(double number, int digits);
-
-// bytes_text writes a count of bytes with a unit: "3.1 MB".
-[[nodiscard]] std::string bytes_text(double bytes);
 
 }  // namespace blindsum::launcher

@@ -9,6 +9,7 @@
 
 #include "scenarios/launcher/manifest.h"
 #include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/result_text.h"
 #include "scenarios/launcher/scenario.h"
 #include "scenarios/launcher/summary.h"
 #include "shared/core/file.h"
@@ -127,21 +128,14 @@ class Run {
   }
 
   void announce() {
-    progress_.say(settings_.name + ": " + std::to_string(settings_.parties) + " parties, " +
-                  std::to_string(settings_.rounds) + " rounds, " + security_text());
+    progress_.say(progress_.terminal().paint(Style::kBold, settings_.name) + ": " +
+                  std::to_string(settings_.parties) + " parties, " +
+                  std::to_string(settings_.rounds) + " rounds, " + security_text(settings_));
     progress_.say("results: " + options_.folder.string());
     if (!is_encrypted()) {
       progress_.warn(
           "WARNING: NOT ENCRYPTED: 'cipher: none' sends every update in the clear, for comparison");
     }
-  }
-
-  [[nodiscard]] std::string security_text() const {
-    if (!is_encrypted()) return "NOT ENCRYPTED";
-    const bool is_short_key = settings_.paillier.key_bits < 3072;
-    return "Paillier with " + std::to_string(settings_.paillier.key_bits) + "-bit keys (" +
-           (is_short_key ? "112" : "at least 128") + "-bit security), randomizer " +
-           settings_.paillier.randomizer;
   }
 
   void start_keys(Processes& processes) {
@@ -150,7 +144,6 @@ class Run {
     keys_ = options_.keys.empty() ? folder_ / "keys" : std::filesystem::absolute(options_.keys);
     key_watch_.restart();
     if (options_.keys.empty()) {
-      progress_.say("making a new key set");
       processes.start("keys",
                       {program, "keygen", "--out", keys_.string(), "--bits",
                        std::to_string(settings_.paillier.key_bits)},
@@ -161,6 +154,9 @@ class Run {
   }
 
   void finish_keys(Processes& processes) {
+    const std::string kind = std::to_string(settings_.paillier.key_bits) + "-bit key set";
+    progress_.begin_phase(
+        "keys", (options_.keys.empty() ? "searching primes for a new " : "checking the ") + kind);
     const auto deadline = options_.keys.empty() ? kKeygenDeadline : kKeyCheckDeadline;
     const auto exit = processes.wait("keys", deadline, *options_.stop);
     check_stop();
@@ -178,10 +174,12 @@ class Run {
     role.settings = settings_;
     role.files.public_key = keys_ / "public.key";
     key_id_ = digest_text(role::key_id_of(role::load_public_key(role)));
+    progress_.end_phase((options_.keys.empty() ? "new " : "checked ") + kind, key_watch_.seconds());
   }
 
   void prepare_data() {
     const report::Stopwatch watch;
+    progress_.begin_phase("data", "reading the records");
     if (options_.data) {
       data_ = *options_.data;
     } else {
@@ -193,14 +191,19 @@ class Run {
     cut_shards(settings_, data_.train, folder_ / "shards");
     check_stop();
     figures_.data_s = watch.seconds();
+    progress_.end_phase(data_.name + ", cut into " + std::to_string(settings_.parties) +
+                        " shards (" + settings_.data.partition.kind + ")");
   }
 
   void write_manifest() {
-    json manifest = {
-        {"started", utc_now()},        {"run", to_hex(id_)},
-        {"build", build_of()},         {"machine", machine_of()},
-        {"seed", settings_.seed},      {"codec_id", digest_text(role::codec_of(settings_).id())},
-        {"security", security_text()}, {"data", to_json(data_)}};
+    json manifest = {{"started", utc_now()},
+                     {"run", to_hex(id_)},
+                     {"build", build_of()},
+                     {"machine", machine_of()},
+                     {"seed", settings_.seed},
+                     {"codec_id", digest_text(role::codec_of(settings_).id())},
+                     {"security", security_text(settings_)},
+                     {"data", to_json(data_)}};
     if (is_encrypted()) {
       figures_.kernel = crypto::kernel_name();
       manifest["kernel"] = figures_.kernel;
@@ -224,7 +227,8 @@ class Run {
       plan.secret_key = keys_ / "secret.key";
     }
     plan.test = data_.test;
-    progress_.say("starting the roles");
+    progress_.begin_phase("start", "starting coordinator, key-holder and " +
+                                       std::to_string(settings_.parties) + " parties");
     const auto federation =
         settings_.runtime == "memory" ? start_in_memory(plan) : start_processes(plan);
     const Ending ending = watch_over(*federation);
@@ -260,6 +264,7 @@ class Run {
         round.evaluation = record.evaluation;
         if (record.round == 0) {
           train_watch.emplace();
+          progress_.end_phase("everybody is ready, joint statistics summed");
           progress_.begin(settings_.rounds);
         } else {
           progress_.round(round);

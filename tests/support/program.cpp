@@ -17,6 +17,7 @@ namespace blindsum::test {
 namespace {
 
 std::string program_path(const std::string& name) {
+  if (name.starts_with('/')) return name;
   const char* folder = std::getenv("BLINDSUM_BIN");
   if (folder == nullptr)
     throw std::runtime_error("BLINDSUM_BIN is not set: run this test by ctest");
@@ -41,7 +42,8 @@ bool read_stat(pid_t pid, std::string& name, char& state, pid_t& parent) {
 Program::Program(const std::string& name, const std::vector<std::string>& arguments,
                  const std::filesystem::path& folder) {
   static int counter = 0;
-  const std::string prefix = name + "-" + std::to_string(++counter);
+  const std::string prefix =
+      std::filesystem::path(name).filename().string() + "-" + std::to_string(++counter);
   out_ = folder / (prefix + ".out");
   err_ = folder / (prefix + ".err");
   const std::string path = program_path(name);

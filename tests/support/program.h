@@ -22,9 +22,9 @@ struct Outcome {
 // Program is one running child process. The destructor kills it if it still runs.
 class Program {
  public:
-  // Starts build/…/bin/<name> (the folder comes from the environment variable BLINDSUM_BIN). Output
-  // goes to files in `folder`. BLINDSUM_DATA is taken out of the environment: a test says what data
-  // it uses.
+  // Starts build/…/bin/<name> (the folder comes from the environment variable BLINDSUM_BIN), or
+  // `name` itself when it is an absolute path. Output goes to files in `folder`. BLINDSUM_DATA is
+  // taken out of the environment: a test says what data it uses.
   Program(const std::string& name, const std::vector<std::string>& arguments,
           const std::filesystem::path& folder);
   ~Program();

@@ -16,7 +16,9 @@ void add_compare(CLI::App& app, Job& job) {
   verb->callback([arguments, &job] {
     job = [=] {
       return run_job(*arguments, "-compare", compare,
-                     [](const RunResult& result) { return comparison_table(result.summary); });
+                     [](const RunOptions&, const RunResult& result, const Terminal&) {
+                       return comparison_table(result.summary);
+                     });
     };
   });
 }

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/result_text.h"
 #include "scenarios/launcher/verbs/run_verb.h"
 #include "scenarios/launcher/verbs/verbs.h"
 #include "shared/core/error.h"
@@ -10,16 +11,10 @@
 namespace blindsum::launcher {
 namespace {
 
-std::string describe_run(const RunResult& result) {
-  const auto& quality = result.summary["final"];
-  if (result.ending.fault != Fault::kNone || quality.is_null()) return "";
-  return "accuracy " + fixed(100 * quality["accuracy"].get<double>(), 2) + " %  macro-F1 " +
-         fixed(quality["macro_f1"].get<double>(), 4) + "  cost " +
-         fixed(quality["cost"].get<double>(), 4) + "  data " +
-         result.summary["data"].get<std::string>() + "\nmodel " +
-         result.summary["model_digest"].get<std::string>() + "\ntrained in " +
-         fixed(result.summary["train_s"].get<double>(), 1) + " s, " +
-         fixed(result.summary["wall_s"].get<double>(), 1) + " s in all\n";
+std::string describe_run(const RunOptions& options, const RunResult& result,
+                         const Terminal& terminal) {
+  if (result.ending.fault != Fault::kNone || result.summary["final"].is_null()) return "";
+  return result_text(options.settings, result.summary, options.folder, terminal);
 }
 
 }  // namespace
@@ -53,7 +48,7 @@ settings::Settings RunArguments::settings() const {
 
 int run_job(const RunArguments& arguments, const std::string& suffix,
             const std::function<RunResult(const RunOptions&, Progress&)>& work,
-            const std::function<std::string(const RunResult&)>& describe) {
+            const Describe& describe) {
   start_log("blindsum", "warn");
   RunOptions options;
   options.settings = arguments.settings();
@@ -71,7 +66,7 @@ int run_job(const RunArguments& arguments, const std::string& suffix,
   if (arguments.is_json) {
     std::cout << result.summary.dump(2) << "\n";
   } else if (!arguments.is_quiet) {
-    std::cout << describe(result);
+    std::cout << describe(options, result, progress.terminal());
   }
   if (result.ending.fault != Fault::kNone) {
     std::cerr << "blindsum: " << to_string(result.ending.fault) << ": " << result.ending.reason

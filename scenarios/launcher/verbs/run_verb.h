@@ -26,10 +26,13 @@ struct RunArguments {
   [[nodiscard]] settings::Settings settings() const;
 };
 
+// Describe makes the text for people of a result, styled for the terminal it goes to.
+using Describe = std::function<std::string(const RunOptions&, const RunResult&, const Terminal&)>;
+
 // run_job makes a result folder named <scenario><suffix>-<time>, does `work` in it, and prints what
 // `describe` makes of the result, or JSON, or nothing, as the arguments say. Returns the exit code.
 [[nodiscard]] int run_job(const RunArguments& arguments, const std::string& suffix,
                           const std::function<RunResult(const RunOptions&, Progress&)>& work,
-                          const std::function<std::string(const RunResult&)>& describe);
+                          const Describe& describe);
 
 }  // namespace blindsum::launcher

@@ -1,0 +1,103 @@
+#include "scenarios/launcher/result_text.h"
+
+#include <array>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "shared/data/kdd.h"
+#include "shared/role/learning.h"
+
+namespace blindsum::launcher {
+namespace {
+
+using nlohmann::json;
+
+std::string heading(const Terminal& terminal, std::string name) {
+  name.resize(12, ' ');
+  return "  " + terminal.paint(Style::kDim, name);
+}
+
+std::string percent(double fraction) { return fixed(100 * fraction, 2) + " %"; }
+
+std::string data_text(const std::string& source) {
+  if (source == "kdd99") return "KDD Cup 1999";
+  if (source == "synthetic") return "SYNTHETIC data: the figures say nothing about real traffic";
+  return source;
+}
+
+std::string recall_text(const json& quality) {
+  std::string text;
+  for (std::size_t c = 0; c < data::kClasses; ++c) {
+    const std::string name(to_string(static_cast<data::TrafficClass>(c)));
+    text += (c > 0 ? "  " : "") + name + " " + percent(quality.at("recall").at(name).get<double>());
+  }
+  return text;
+}
+
+// phases_text gives the mean time of every phase in a round, the slowest role's.
+std::string phases_text(const json& phases, double rounds) {
+  std::string text;
+  for (const char* name :
+       {"train", "encode", "encrypt", "aggregate", "decrypt", "step", "evaluate"}) {
+    if (!phases.contains(name)) continue;
+    if (!text.empty()) text += "  ";
+    text +=
+        std::string(name) + " " + fixed(1000 * phases.at(name).get<double>() / rounds, 1) + " ms";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string security_text(const settings::Settings& settings) {
+  if (settings.cipher == "none") return "NOT ENCRYPTED";
+  const bool is_short_key = settings.paillier.key_bits < 3072;
+  return "Paillier with " + std::to_string(settings.paillier.key_bits) + "-bit keys (" +
+         (is_short_key ? "112" : "at least 128") + "-bit security), randomizer " +
+         settings.paillier.randomizer;
+}
+
+std::string result_text(const settings::Settings& settings, const json& summary,
+                        const std::filesystem::path& folder, const Terminal& terminal) {
+  std::string text;
+  const auto line = [&](const char* name, const std::string& value) {
+    text += heading(terminal, name) + value + "\n";
+  };
+  const auto seconds = [&](const char* key) { return summary.at(key).get<double>(); };
+  const double parties = settings.parties;
+  const double rounds = settings.rounds;
+  const bool is_encrypted = settings.cipher != "none";
+
+  text += terminal.paint(Style::kGood, "done") + "  " +
+          terminal.paint(Style::kBold, settings.name) + "  " + std::to_string(settings.parties) +
+          " parties, " + std::to_string(settings.rounds) + " rounds, " +
+          data_text(summary.at("data").get<std::string>()) + "\n";
+  line("protection",
+       is_encrypted ? terminal.paint(Style::kGood, "ENCRYPTED") + "  " + security_text(settings)
+                    : terminal.paint(Style::kBad, "NOT ENCRYPTED") +
+                          "  cipher none: every update was sent in the clear");
+  const json& final = summary.at("final");
+  line("accuracy", terminal.paint(Style::kBold, percent(final.at("accuracy").get<double>())) +
+                       "   macro-F1 " + fixed(final.at("macro_f1").get<double>(), 4) +
+                       "   contest cost " + fixed(final.at("cost").get<double>(), 4));
+  line("recall", recall_text(final));
+  line("time",
+       duration_text(seconds("wall_s")) + " in all: training " + duration_text(seconds("train_s")) +
+           (seconds("keygen_s") > 0 ? ", key set " + duration_text(seconds("keygen_s")) : "") +
+           ", data " + duration_text(seconds("data_s")));
+  line("a round", phases_text(summary.at("phase_s"), rounds));
+  const double up = seconds("bytes_up") / parties;
+  const double plain = 4.0 * static_cast<double>(role::shape_of(settings).parameters()) * rounds;
+  line("traffic", "a party sent " + bytes_text(up) + ", " + fixed(up / plain, 1) +
+                      " times float32 (" + bytes_text(plain) + "), and received " +
+                      bytes_text(seconds("bytes_down") / parties));
+  if (const auto clipped = summary.at("clipped_values").get<std::uint64_t>(); clipped > 0) {
+    line("clipped", std::to_string(clipped) + " gradient values, to fixed_point.clip");
+  }
+  line("model", summary.at("model_digest").get<std::string>());
+  line("results", folder.string());
+  return text;
+}
+
+}  // namespace blindsum::launcher
