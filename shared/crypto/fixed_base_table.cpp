@@ -285,13 +285,13 @@ std::shared_ptr<const FixedBaseTable> FixedBaseTable::of(const PublicKey& key,
                                                          std::size_t exponent_bits,
                                                          const TableOptions& options,
                                                          ThreadPool& pool) {
-  using Name = std::tuple<Digest, std::size_t, std::size_t>;
+  using Name = std::tuple<Digest, std::size_t, std::size_t, const kernels::Kernel*>;
   static std::mutex mutex;
   static std::map<Name, std::weak_ptr<const FixedBaseTable>> tables;
   const FixedBaseLayout layout = layout_for(key, exponent_bits, options);
   const std::lock_guard lock(mutex);
   std::erase_if(tables, [](const auto& entry) { return entry.second.expired(); });
-  auto& slot = tables[{key.id(), exponent_bits, layout.windows}];
+  auto& slot = tables[{key.id(), exponent_bits, layout.windows, &kernels::active_kernel()}];
   if (auto table = slot.lock()) return table;
   std::shared_ptr<const FixedBaseTable> table;
   if (!options.directory.empty()) {

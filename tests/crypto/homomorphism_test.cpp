@@ -167,5 +167,27 @@ TEST_CASE("the portable kernel is always there, and last") {
   CHECK(kernels::active_kernel().runs_here());
 }
 
+TEST_CASE("kernels can be compared in one process: each keeps tables of its own") {
+  ThreadPool pool(1);
+  INFO("seed ", test::kSeed);
+  SeededRandom random(test::kSeed, "kernels");
+  const kernels::Kernel& before = kernels::active_kernel();
+  std::vector<std::pair<const kernels::Kernel*, SecretKey>> keys;
+  std::vector<Encryptor> encryptors;  // all alive at once
+  for (const kernels::Kernel* kernel : kernels::all_kernels()) {
+    if (!kernel->runs_here()) continue;
+    const kernels::ScopedKernel scope(*kernel);
+    CHECK(kernel_name() == kernel->name());
+    keys.emplace_back(kernel, insecure_test_key(512));
+    encryptors.emplace_back(keys.back().second.public_key(), Randomizer::kHalf, pool);
+  }
+  CHECK(&kernels::active_kernel() == &before);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const kernels::ScopedKernel scope(*keys[i].first);
+    const PlaintextVector plain = random_plaintexts(random, keys[i].second.public_key(), 9);
+    CHECK(Decryptor(keys[i].second, pool).decrypt(encryptors[i].encrypt(plain)) == plain);
+  }
+}
+
 }  // namespace
 }  // namespace blindsum::crypto

@@ -116,4 +116,18 @@ class Kernel {
 // this machine cannot run.
 [[nodiscard]] const Kernel& active_kernel();
 
+// ScopedKernel makes `kernel`, which must run here, the active one of the whole process while it
+// lives, for programs that compare kernels in one process. Keys keep the kernel that was active
+// when they were made, and must be used under that one. Not for several threads at once.
+class ScopedKernel {
+ public:
+  explicit ScopedKernel(const Kernel& kernel);
+  ~ScopedKernel();
+  ScopedKernel(const ScopedKernel&) = delete;
+  ScopedKernel& operator=(const ScopedKernel&) = delete;
+
+ private:
+  const Kernel* previous_;
+};
+
 }  // namespace blindsum::crypto::kernels

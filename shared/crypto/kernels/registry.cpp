@@ -1,4 +1,5 @@
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <string>
 
@@ -11,6 +12,8 @@
 
 namespace blindsum::crypto::kernels {
 namespace {
+
+std::atomic<const Kernel*> scoped_kernel = nullptr;
 
 const Kernel& choose_kernel() {
   const char* const wanted = std::getenv("BLINDSUM_KERNEL");
@@ -43,8 +46,12 @@ std::span<const Kernel* const> all_kernels() {
 }
 
 const Kernel& active_kernel() {
+  if (const Kernel* const scoped = scoped_kernel) return *scoped;
   static const Kernel& kernel = choose_kernel();
   return kernel;
 }
+
+ScopedKernel::ScopedKernel(const Kernel& kernel) : previous_(scoped_kernel.exchange(&kernel)) {}
+ScopedKernel::~ScopedKernel() { scoped_kernel = previous_; }
 
 }  // namespace blindsum::crypto::kernels
