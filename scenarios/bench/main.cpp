@@ -1,0 +1,154 @@
+// blindsum-bench: times the arithmetic, kernel by kernel, against the textbook method. See
+// 'blindsum-bench --help'.
+#include <algorithm>
+#include <iostream>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "scenarios/bench/engine.h"
+#include "scenarios/bench/measure.h"
+#include "scenarios/bench/report.h"
+#include "shared/core/error.h"
+
+namespace {
+
+using namespace blindsum;
+using namespace blindsum::bench;
+using crypto::kernels::Kernel;
+
+struct Options {
+  std::vector<std::size_t> key_bits;
+  std::vector<std::string> kernels;
+  std::string filter;
+  std::size_t threads = 1;
+  int repetitions = 5;
+  bool has_keygen = false, is_quick = false, is_json = false;
+
+  void add_to(CLI::App& app) {
+    app.add_option("--key-bits", key_bits, "Key sizes (default 2048 3072; with --quick 2048)")
+        ->check(CLI::IsMember({2048, 3072, 4096}));
+    app.add_option("--kernel", kernels, "Kernels (default: all that run here)");
+    app.add_option("--filter", filter,
+                   "Measure only rows whose name operation/key/mode/kernel matches this regular "
+                   "expression, and the rows that their ratios need");
+    app.add_option("--threads", threads, "Threads, each on a processor of its own")
+        ->check(CLI::Range(1, 1024))
+        ->capture_default_str();
+    app.add_option("--repetitions", repetitions, "Repetitions of which the median is taken")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    app.add_flag("--keygen", has_keygen, "Measure key generation as well (minutes)");
+    app.add_flag("--quick", is_quick, "A rough look: little work, two repetitions");
+    app.add_flag("--json", is_json, "Print JSON alone");
+    app.footer("Example: blindsum-bench --filter '^(encrypt|decrypt)/3072'");
+  }
+};
+
+std::vector<const Kernel*> kernels_of(const std::vector<std::string>& names) {
+  std::vector<const Kernel*> kernels;
+  std::set<std::string> unknown(names.begin(), names.end());
+  std::string here;
+  for (const Kernel* kernel : crypto::kernels::all_kernels()) {
+    if (!kernel->runs_here()) continue;
+    const std::string name(kernel->name());
+    here += (here.empty() ? "" : ", ") + name;
+    if (names.empty() || unknown.erase(name) > 0) kernels.push_back(kernel);
+  }
+  if (!unknown.empty()) {
+    throw ConfigError("--kernel " + *unknown.begin() + ": this machine can run " + here);
+  }
+  return kernels;
+}
+
+// select keeps the cases that match, and the rows that their ratios need.
+std::vector<Case> select(std::vector<Case> cases, const Options& options) {
+  std::regex pattern;
+  try {
+    pattern = std::regex(options.filter, std::regex::extended);
+  } catch (const std::regex_error&) {
+    throw ConfigError("--filter '" + options.filter + "' is not a regular expression");
+  }
+  std::set<std::string> wanted;
+  for (const Case& c : cases) {
+    if (c.has_rounds && !options.has_keygen) continue;
+    if (!std::regex_search(c.name(), pattern)) continue;
+    wanted.insert(c.name());
+    for (std::string& name : references_of(c)) wanted.insert(std::move(name));
+  }
+  std::erase_if(cases, [&](const Case& c) { return !wanted.contains(c.name()); });
+  return cases;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Times Blindsum's arithmetic: every kernel that runs here and the textbook method, side by "
+      "side."};
+  Options options;
+  options.add_to(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_code(Fault::kUsage);
+  }
+  const std::vector<const Kernel*> kernels = kernels_of(options.kernels);
+  Workload workload;
+  Effort effort{.repetitions = options.repetitions, .is_wall_clock = options.threads > 1};
+  if (options.is_quick) {
+    workload = {.batch = 8, .values = 500};
+    effort.repetitions = std::min(effort.repetitions, 2);
+    effort.seconds_each = 0.01;
+  }
+  if (options.key_bits.empty()) {
+    options.key_bits =
+        options.is_quick ? std::vector<std::size_t>{2048} : std::vector<std::size_t>{2048, 3072};
+  }
+  const std::vector<int> processors = pin_to_processors(options.threads);
+  ThreadPool pool(options.threads);
+  nlohmann::json report = environment_of();
+  std::vector<Row> rows;
+  // One key size after the other: the tables of all of them would take gigabytes.
+  for (const std::size_t bits :
+       std::set<std::size_t>(options.key_bits.begin(), options.key_bits.end())) {
+    const auto cases = select(cases_of(bits, kernels, workload, pool), options);
+    if (!options.is_json) {
+      std::cerr << "blindsum-bench: " << bits << "-bit keys, " << cases.size() << " rows, "
+                << effort.repetitions << " repetitions\n";
+    }
+    const auto more = rows_of(cases, measure(cases, effort), options.threads);
+    rows.insert(rows.end(), more.begin(), more.end());
+  }
+  if (rows.empty()) throw ConfigError("--filter '" + options.filter + "' matches no row");
+  report["settings"] = {{"threads", options.threads},
+                        {"processors", processors},
+                        {"clock", effort.is_wall_clock ? "wall" : "cpu"},
+                        {"repetitions", effort.repetitions},
+                        {"seconds_each", effort.seconds_each},
+                        {"quick", options.is_quick},
+                        {"batch", workload.batch},
+                        {"parties", workload.parties},
+                        {"values", workload.values},
+                        {"value_bits", workload.value_bits}};
+  report["rows"] = json_of(rows);
+  if (options.is_json) {
+    std::cout << report.dump(2) << "\n";
+  } else {
+    std::cout << heading_of(report) << "\n" << table_of(rows);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "blindsum-bench: " << error.what() << "\n";
+    return exit_code(fault_of(error));
+  }
+}
