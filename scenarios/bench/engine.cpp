@@ -31,16 +31,6 @@ constexpr Randomizer kRandomizers[] = {Randomizer::kFull, Randomizer::kHalf, Ran
 constexpr unsigned kScalarBits[] = {24, 64};
 constexpr std::size_t kTextbookBatch = 8;  // one number costs as much as the next
 
-SecretBytes draw_prime(std::size_t bits) {
-  for (;;) {
-    Natural prime = Natural::random_bits(bits);
-    mpz_setbit(prime.get(), bits - 1);
-    mpz_setbit(prime.get(), bits - 2);
-    mpz_nextprime(prime.get(), prime.get());
-    if (prime.bits() == bits) return prime.to_big_endian((bits + 7) / 8);
-  }
-}
-
 // Key is one key size: its primes, drawn when first needed, and what does not depend on a kernel.
 struct Key {
   Key(std::size_t modulus_bits, const Workload& workload_, ThreadPool& pool_)
@@ -51,8 +41,16 @@ struct Key {
         layout(PackingLayout::make(workload.value_bits, workload.parties, bits - 1)),
         encoder(layout, workload.values, limbs) {}
 
-  [[nodiscard]] const KeyPrimes& primes() {
-    if (!primes_) primes_ = draw_primes(bits);
+  // p and q: big-endian.
+  struct Primes {
+    SecretBytes p, q;
+  };
+  [[nodiscard]] const Primes& primes() {
+    const std::size_t bytes = bits / 16;
+    if (!primes_) {
+      primes_ = {draw_prime(bits / 2).to_big_endian(bytes),
+                 draw_prime(bits / 2).to_big_endian(bytes)};
+    }
     return *primes_;
   }
   [[nodiscard]] const Textbook& textbook() {
@@ -99,7 +97,7 @@ struct Key {
   const PackedEncoder encoder;
 
  private:
-  std::optional<KeyPrimes> primes_;
+  std::optional<Primes> primes_;
   std::optional<Textbook> textbook_;
 };
 
@@ -263,7 +261,7 @@ void add_kernel_cases(std::vector<Case>& cases, const SharedKey& key, const Kern
   }
   Case& keygen = add("keygen", "-", 1, [=] { return engine->generate(); });
   keygen.unit = "key";
-  keygen.has_rounds = true;
+  keygen.varies = true;
 }
 
 void add_textbook_cases(std::vector<Case>& cases, const SharedKey& key) {
@@ -345,9 +343,14 @@ void add_plain_cases(std::vector<Case>& cases, const SharedKey& key) {
 
 }  // namespace
 
-KeyPrimes draw_primes(std::size_t modulus_bits) {
-  KeyPrimes primes{modulus_bits, draw_prime(modulus_bits / 2), draw_prime(modulus_bits / 2)};
-  return primes;
+Natural draw_prime(std::size_t bits) {
+  for (;;) {
+    Natural prime = Natural::random_bits(bits);
+    mpz_setbit(prime.get(), bits - 1);
+    mpz_setbit(prime.get(), bits - 2);
+    mpz_nextprime(prime.get(), prime.get());
+    if (prime.bits() == bits) return prime;
+  }
 }
 
 std::vector<Case> cases_of(std::size_t modulus_bits, const std::vector<const Kernel*>& kernels,

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/core/random.h"
 #include "shared/core/thread_pool.h"
 #include "shared/crypto/kernels/kernel.h"
+#include "shared/crypto/secret/natural.h"
 
 namespace blindsum::bench {
 
@@ -31,11 +31,11 @@ struct Case {
   std::size_t key_bits = 0;
   std::string mode;
   std::string kernel;
-  std::string unit;         // what a time is given for: ciphertext, plaintext, round, key
-  std::size_t units = 1;    // per call
-  std::size_t values = 0;   // gradient values per call; 0 where the operation has none
-  std::size_t bytes = 0;    // that one call puts on the wire; 0: nothing
-  bool has_rounds = false;  // key generation: every call takes another time, so one call at a time
+  std::string unit;        // what a time is given for: ciphertext, plaintext, round, key
+  std::size_t units = 1;   // per call
+  std::size_t values = 0;  // gradient values per call; 0 where the operation has none
+  std::size_t bytes = 0;   // that one call puts on the wire; 0: nothing
+  bool varies = false;     // key generation: every call takes another time, so one call at a time
   // prepare makes what the operation needs (a table, ciphertexts) and returns the call.
   std::function<std::function<void()>()> prepare;
 
@@ -44,13 +44,9 @@ struct Case {
   }
 };
 
-// KeyPrimes is a fresh pair of primes, big-endian, for measurements alone: primes, not safe ones.
-struct KeyPrimes {
-  std::size_t modulus_bits = 0;
-  SecretBytes p;
-  SecretBytes q;
-};
-[[nodiscard]] KeyPrimes draw_primes(std::size_t modulus_bits);
+// draw_prime returns a random prime with its top two bits set, for measurements alone: prime, not
+// safe.
+[[nodiscard]] crypto::Natural draw_prime(std::size_t bits);
 
 // cases_of lists the cases of one key size: those of each kernel in `kernels`, of the textbook
 // method, and those that need neither. Nothing is computed before a case is prepared; what cases

@@ -60,7 +60,7 @@ std::vector<Timing> measure(const std::vector<Case>& cases, const Effort& effort
           for (auto _ : state) call();
         });
     benchmark->Repetitions(effort.repetitions);
-    if (c.has_rounds) {
+    if (c.varies) {
       benchmark->Iterations(1);
     } else {
       benchmark->MinTime(effort.seconds_each);

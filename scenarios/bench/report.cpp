@@ -85,6 +85,34 @@ json optional_number(const std::optional<double>& number) {
   return number ? json(*number) : json();
 }
 
+using Lines = std::vector<std::vector<std::string>>;
+
+// aligned pads the columns: 'l' to the left, 'r' to the right.
+std::string aligned(const Lines& lines, std::string_view sides) {
+  std::vector<std::size_t> widths(sides.size());
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  }
+  std::string table;
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+      table += sides[i] == 'l' ? fmt::format("{:<{}}  ", line[i], widths[i])
+                               : fmt::format("{:>{}}  ", line[i], widths[i]);
+    }
+    table.erase(table.find_last_not_of(' ') + 1);
+    table += '\n';
+  }
+  return table;
+}
+
+// verdict_of: the control must be seen to leak, or the test proves nothing.
+std::string verdict_of(const TimingRow& row) {
+  if (row.subject.is_control) {
+    return row.comparison.has_leak() ? "seen, as it must be" : "NOT SEEN: too few measurements";
+  }
+  return row.comparison.has_leak() ? "DEPENDS ON THE SECRET" : "no difference found";
+}
+
 }  // namespace
 
 std::optional<double> Row::figure(Target::Figure figure) const {
@@ -158,53 +186,35 @@ std::string heading_of(const json& report) {
   const json& machine = report["machine"];
   const json& settings = report["settings"];
   const json& gmp = report["gmp"];
-  const auto threads = settings["threads"].get<std::size_t>();
-  return fmt::format(
-      "{}, {}, load {:.2f}\n{} {} pinned to {}, {} time, medians of {}; GMP {} ({}), g++ {}\n"
-      "{} parties, {} values each, {} bits a value; single operations on {} numbers a call\n",
-      machine["cpu"].get<std::string>(), machine["os"].get<std::string>(),
-      report["load_average"].get<double>(), threads, threads == 1 ? "thread" : "threads",
-      settings["processors"].dump(), settings["clock"].get<std::string>(),
-      settings["repetitions"].get<int>(), gmp["version"].get<std::string>(),
-      gmp["chooses_code_by_processor"].get<bool>() ? "chooses its code by processor"
-                                                   : "one code for all processors",
-      report["build"]["compiler"].get<std::string>(), settings["parties"].get<int>(),
-      settings["values"].get<int>(), settings["value_bits"].get<int>(),
-      settings["batch"].get<int>());
+  const auto processors = settings["processors"].get<std::vector<int>>();
+  const std::string pinned = fmt::format(
+      "{} on {} {}",
+      processors.size() == 1 ? "1 thread" : fmt::format("{} threads", processors.size()),
+      processors.size() == 1 ? "processor" : "processors", fmt::join(processors, ", "));
+  return fmt::format("{}, {}, load {:.2f}, {}\nGMP {} ({}), g++ {}\n",
+                     machine["cpu"].get<std::string>(), machine["os"].get<std::string>(),
+                     report["load_average"].get<double>(), pinned,
+                     gmp["version"].get<std::string>(),
+                     gmp["chooses_code_by_processor"].get<bool>() ? "chooses its code by processor"
+                                                                  : "one code for all processors",
+                     report["build"]["compiler"].get<std::string>());
 }
 
 std::string table_of(const std::vector<Row>& rows) {
-  using Line = std::array<std::string, 10>;
-  std::vector<Line> lines{{"operation", "key", "mode", "kernel", "median", "per", "values/s",
-                           "B/value", "x textbook", "x portable"}};
-  std::vector<std::string> remarks{"target"};
+  Lines lines{{"operation", "key", "mode", "kernel", "median", "per", "values/s", "B/value",
+               "x textbook", "x portable", "target"}};
+  const auto optional = [](const std::optional<double>& x, const auto& format) {
+    return x ? format(*x) : std::string();
+  };
   for (const Row& row : rows) {
     const Case& c = row.measured;
-    const auto optional = [](const std::optional<double>& x, const auto& format) {
-      return x ? format(*x) : std::string();
-    };
-    lines.push_back(
-        {c.operation, std::to_string(c.key_bits), c.mode, c.kernel, duration(row.median_s), c.unit,
-         optional(row.values_per_s, rate), optional(row.bytes_per_value, significant),
-         optional(row.times_textbook, significant), optional(row.times_portable, significant)});
-    remarks.push_back(remarks_of(row));
+    lines.push_back({c.operation, std::to_string(c.key_bits), c.mode, c.kernel,
+                     duration(row.median_s), c.unit, optional(row.values_per_s, rate),
+                     optional(row.bytes_per_value, significant),
+                     optional(row.times_textbook, significant),
+                     optional(row.times_portable, significant), remarks_of(row)});
   }
-  std::array<std::size_t, std::tuple_size_v<Line>> widths{};
-  for (const Line& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  }
-  std::string table;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    for (std::size_t j = 0; j < lines[i].size(); ++j) {
-      const bool is_text = j < 4 || j == 5;
-      table += is_text ? fmt::format("{:<{}}  ", lines[i][j], widths[j])
-                       : fmt::format("{:>{}}  ", lines[i][j], widths[j]);
-    }
-    table += remarks[i];
-    table.erase(table.find_last_not_of(' ') + 1);
-    table += '\n';
-  }
-  return table;
+  return aligned(lines, "llllrlrrrrl");
 }
 
 json json_of(const std::vector<Row>& rows) {
@@ -234,6 +244,39 @@ json json_of(const std::vector<Row>& rows) {
                       {"times_portable", optional_number(row.times_portable)},
                       {"cost_of_none", optional_number(row.cost_of_none)},
                       {"targets", targets}});
+  }
+  return result;
+}
+
+std::string table_of(const std::vector<TimingRow>& rows) {
+  Lines lines{{"computation", "key", "kernel", "class A", "class B", "measured", "t", "largest t",
+               "below", "verdict"}};
+  for (const TimingRow& row : rows) {
+    const Subject& subject = row.subject;
+    const Comparison& found = row.comparison;
+    lines.push_back({subject.computation, std::to_string(row.key_bits), subject.kernel,
+                     subject.class_a, subject.class_b, std::to_string(found.measurements),
+                     fmt::format("{:.2f}", found.t), fmt::format("{:.2f}", found.worst_t),
+                     fmt::format("{:.0f} %", 100 * found.worst_percentile), verdict_of(row)});
+  }
+  return aligned(lines, "lllllrrrrl");
+}
+
+json json_of(const std::vector<TimingRow>& rows) {
+  json result = json::array();
+  for (const TimingRow& row : rows) {
+    result.push_back({{"computation", row.subject.computation},
+                      {"key_bits", row.key_bits},
+                      {"kernel", row.subject.kernel},
+                      {"class_a", row.subject.class_a},
+                      {"class_b", row.subject.class_b},
+                      {"is_control", row.subject.is_control},
+                      {"measurements", row.comparison.measurements},
+                      {"t", row.comparison.t},
+                      {"worst_t", row.comparison.worst_t},
+                      {"worst_percentile", row.comparison.worst_percentile},
+                      {"threshold", kLeakThreshold},
+                      {"has_leak", row.comparison.has_leak()}});
   }
   return result;
 }

@@ -10,6 +10,7 @@
 #include "scenarios/bench/engine.h"
 #include "scenarios/bench/measure.h"
 #include "scenarios/bench/targets.h"
+#include "scenarios/bench/timing_test.h"
 
 namespace blindsum::bench {
 
@@ -45,5 +46,14 @@ struct Row {
 [[nodiscard]] std::string heading_of(const nlohmann::json& report);
 [[nodiscard]] std::string table_of(const std::vector<Row>& rows);
 [[nodiscard]] nlohmann::json json_of(const std::vector<Row>& rows);
+
+// TimingRow is one subject of the timing test and what came of it.
+struct TimingRow {
+  Subject subject;
+  std::size_t key_bits = 0;
+  Comparison comparison;
+};
+[[nodiscard]] std::string table_of(const std::vector<TimingRow>& rows);
+[[nodiscard]] nlohmann::json json_of(const std::vector<TimingRow>& rows);
 
 }  // namespace blindsum::bench

@@ -1,6 +1,7 @@
 // The real program: what it measures, and how it refuses.
 #include "tests/support/program.h"
 
+#include <cmath>
 #include <set>
 #include <string>
 #include <vector>
@@ -111,9 +112,24 @@ TEST_CASE("one kernel and one key size can be asked for") {
 TEST_CASE("the table has a line a row and says on what it was measured") {
   const Outcome outcome = bench({"--quick", "--filter", "pack"});
   CHECK(outcome.exit_code == 0);
-  for (const char* word : {"GMP ", "1 thread pinned to", "operation", "\npack ", "\nunpack "}) {
+  for (const char* word : {"GMP ", "1 thread on processor ", "operation", "\npack ", "\nunpack "}) {
     CAPTURE(word);
     CHECK(outcome.out.find(word) != std::string::npos);
+  }
+}
+
+TEST_CASE("a timing test compares every kernel's secret powers, and sees that GMP's leak") {
+  const Outcome outcome =
+      bench({"--timing-test", "--key-bits", "2048", "--measurements", "200", "--json"});
+  CAPTURE(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  const json tests = json::parse(outcome.out)["timing_tests"];
+  CHECK(tests.size() == 4 * kernels_here().size() + 1);
+  for (const json& test : tests) {
+    CHECK(test["measurements"] == 200);
+    CHECK(test["threshold"] == 4.5);
+    CHECK(test["has_leak"].get<bool>() == (std::abs(test["worst_t"].get<double>()) > 4.5));
+    if (test["is_control"].get<bool>()) CHECK(test["has_leak"].get<bool>());
   }
 }
 
@@ -132,6 +148,10 @@ TEST_CASE("wrong options end with exit code 2 and say what is wrong") {
       {{"--threads", "0"}, "--threads"},
       {{"--threads", "1024"}, "processors"},
       {{"--repetitions", "0"}, "--repetitions"},
+      {{"--quick", "--repetitions", "9"}, "--repetitions"},
+      {{"--measurements", "1000"}, "--timing-test"},
+      {{"--timing-test", "--filter", "decrypt"}, "--filter"},
+      {{"--timing-test", "--threads", "2"}, "--threads"},
   };
   for (const Wrong& wrong : wrongs) {
     CAPTURE(wrong.said);
@@ -146,7 +166,7 @@ TEST_CASE("help names every option") {
   const Outcome outcome = bench({"--help"});
   CHECK(outcome.exit_code == 0);
   for (const char* option : {"--key-bits", "--kernel", "--filter", "--threads", "--repetitions",
-                             "--keygen", "--quick", "--json"}) {
+                             "--keygen", "--timing-test", "--measurements", "--quick", "--json"}) {
     CHECK(outcome.out.find(option) != std::string::npos);
   }
 }
