@@ -30,9 +30,9 @@ enum class Randomizer { kFull, kHalf, kShort };
 // TableOptions says where the powers of the fixed base are kept, for kHalf and kShort.
 //
 // With a `directory`, the table is a file there that every process of this user maps read-only: the
-// first makes it while the others wait. A damaged file is made anew; where none can be written, and
-// without a directory, the process has a table of its own. Tables of different keys need different
-// directories.
+// first makes it while the others wait. A damaged or smaller file is made anew; where none can be
+// written, and without a directory, the process has a table of its own. Tables of different keys
+// need different directories.
 struct TableOptions {
   std::filesystem::path directory;
   std::size_t encryptions = 0;  // ahead, for all who use the table: more make it larger; 0: unknown

@@ -146,22 +146,15 @@ class MappedTable : public FixedBaseTable {
   Mapping memory_;
 };
 
-// TableFile is one table in the file system.
+// TableFile is the table of one key, kernel and size of r in the file system.
 class TableFile {
  public:
+  // `layout` is the least that the table must be: a larger one serves as well.
   TableFile(PublicKey key, FixedBaseLayout layout, const std::filesystem::path& directory)
       : key_(std::move(key)), layout_(layout) {
     const std::string_view kernel = kernels::active_kernel().name();
-    header_.magic = kMagic;
-    std::copy_n(kernel.data(), std::min(kernel.size(), header_.kernel.size()),
-                header_.kernel.begin());
-    header_.key_id = key_.id();
-    header_.exponent_bits = layout.exponent_bits;
-    header_.windows = layout.windows;
-    header_.table_bytes = table_bytes(key_, layout);
-    path_ = directory /
-            ("fixed-base-" + std::string(kernel) + "-" + std::to_string(layout.exponent_bits) +
-             "-" + std::to_string(layout.windows) + ".table");
+    path_ = directory / (std::string(kFilePrefix) + std::string(kernel) + "-" +
+                         std::to_string(layout.exponent_bits) + std::string(kFileSuffix));
   }
 
   // open_or_make returns nothing when the file can neither be read nor be written here. One process
@@ -186,8 +179,9 @@ class TableFile {
     return true;
   }
 
-  // open_existing returns the file's table, or nothing when it is missing or damaged. Throws
-  // KeyError when others than this user may have written it: they could choose the obfuscators.
+  // open_existing returns the file's table, or nothing when it is missing, damaged or too small.
+  // Throws KeyError when others than this user may have written it: they could choose the
+  // obfuscators.
   [[nodiscard]] std::shared_ptr<const FixedBaseTable> open_existing() const {
     const FileDescriptor file(open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     struct stat status = {};
@@ -197,18 +191,24 @@ class TableFile {
       throw KeyError(path_.string() +
                      ": others may have written this file: delete it, or make it yours alone");
     }
-    if (static_cast<std::uint64_t>(status.st_size) != kHeaderBytes + header_.table_bytes) {
+    Header header;
+    if (pread(file.get(), &header, sizeof header, 0) != sizeof header) return nullptr;
+    const FixedBaseLayout layout{layout_.exponent_bits, header.windows};
+    if (layout.windows < 1 || layout.windows > layout_.windows ||
+        layout.exponent_bits > layout.windows * kMaxWidth ||
+        static_cast<std::uint64_t>(status.st_size) != kHeaderBytes + table_bytes(key_, layout)) {
       return nullptr;
     }
-    auto table = std::make_shared<const MappedTable>(key_, layout_, file.get(), path_);
-    return table->matches(header_) ? table : nullptr;
+    auto table = std::make_shared<const MappedTable>(key_, layout, file.get(), path_);
+    return table->matches(header_of(layout)) ? table : nullptr;
   }
 
   [[nodiscard]] std::shared_ptr<const FixedBaseTable> make(ThreadPool& pool) const {
     std::string temporary = path_.string() + ".XXXXXX";
     const FileDescriptor file(mkostemp(temporary.data(), O_CLOEXEC));
     if (!file.is_open()) return nullptr;
-    const std::size_t bytes = kHeaderBytes + header_.table_bytes;
+    Header header = header_of(layout_);
+    const std::size_t bytes = kHeaderBytes + header.table_bytes;
     // Without the space, writing to the mapping would be a fatal signal.
     if (posix_fallocate(file.get(), 0, static_cast<off_t>(bytes)) != 0) {
       unlink(temporary.c_str());
@@ -217,9 +217,8 @@ class TableFile {
     try {
       const Mapping memory(bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get());
       const kernels::Limbs table(reinterpret_cast<std::uint64_t*>(memory.data() + kHeaderBytes),
-                                 header_.table_bytes / 8);
+                                 header.table_bytes / 8);
       key_.impl().context->fill_fixed_base(fixed_base(key_), layout_, table, pool);
-      Header header = header_;
       set_checksum(header, memory.data() + kHeaderBytes);
       std::memcpy(memory.data(), &header, sizeof header);
     } catch (...) {
@@ -233,10 +232,22 @@ class TableFile {
     return std::make_shared<const MappedTable>(key_, layout_, file.get(), path_);
   }
 
+  [[nodiscard]] Header header_of(const FixedBaseLayout& layout) const {
+    const std::string_view kernel = kernels::active_kernel().name();
+    Header header;
+    header.magic = kMagic;
+    std::copy_n(kernel.data(), std::min(kernel.size(), header.kernel.size()),
+                header.kernel.begin());
+    header.key_id = key_.id();
+    header.exponent_bits = layout.exponent_bits;
+    header.windows = layout.windows;
+    header.table_bytes = table_bytes(key_, layout);
+    return header;
+  }
+
   PublicKey key_;
   FixedBaseLayout layout_;
   std::filesystem::path path_;
-  Header header_;
 };
 
 }  // namespace

@@ -122,6 +122,35 @@ TEST_CASE_FIXTURE(Fixture, "the table of another key is made anew") {
   CHECK(encryptions(shared()) == expected);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a larger table serves those who want less, a smaller one is replaced") {
+  TableOptions less = shared();
+  less.max_bytes /= 4;
+  const CiphertextVector expected = encryptions({});
+  CHECK(encryptions(less) == expected);
+  const std::size_t windows = source(less).table().windows;
+  CHECK(encryptions(shared()) == expected);
+  CHECK(tables().size() == 1);
+  CHECK(source(shared()).table().windows < windows);
+  const ino_t larger = inode_of(tables()[0]);
+  CHECK(source(less).table().windows == source(shared()).table().windows);
+  CHECK(encryptions(less) == expected);
+  CHECK(inode_of(tables()[0]) == larger);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a header with impossible windows is not believed") {
+  const CiphertextVector expected = encryptions({});
+  CHECK(encryptions(shared()) == expected);
+  const Bytes whole = read_file(tables().at(0));
+  for (const std::uint8_t windows : {0, 1, 15}) {
+    CAPTURE(windows);
+    Bytes damaged = whole;
+    damaged[72] = windows;
+    write_file_atomic(tables().at(0), damaged, 0600);
+    CHECK(encryptions(shared()) == expected);
+    CHECK(read_file(tables().at(0)) == whole);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a table that others may have written is a KeyError") {
   (void)encryptions(shared());
   for (const mode_t mode : {0620, 0602, 0666}) {
