@@ -286,8 +286,7 @@ class IfmaPublicContext : public PublicContext {
       const std::size_t lanes = std::min(kLanes, count - i);
       std::size_t used = 1;
       for (std::size_t l = i; l < i + lanes; ++l) {
-        used =
-            std::max(used, ifma::significant_limbs(e.subspan(l * exponent_limbs, exponent_limbs)));
+        used = std::max(used, used_limbs(e.subspan(l * exponent_limbs, exponent_limbs)));
       }
       ifma::load_digits(integer, 2 * d, rows_of(a.first(count * number), number, i), number,
                         scratch);

@@ -60,12 +60,6 @@ inline MutableRows output_rows(Limbs numbers, std::size_t limbs, std::size_t fir
   return rows;
 }
 
-inline std::size_t significant_limbs(ConstLimbs number) {
-  std::size_t used = number.size();
-  while (used > 0 && number[used - 1] == 0) --used;
-  return used;
-}
-
 // Modulus is a ring with the same modulus m in all lanes, and what its users share: conversions and
 // powers. Scratch is allocated by the call and wiped.
 class Modulus {

@@ -47,8 +47,8 @@ class IfmaSecretContext : public SecretContext {
         limbs_(prime.size()),
         n_limbs_(n_limbs),
         exponent_(exponent.begin(),
-                  exponent.begin() + static_cast<std::ptrdiff_t>(std::max<std::size_t>(
-                                         ifma::significant_limbs(exponent), 1))),
+                  exponent.begin() +
+                      static_cast<std::ptrdiff_t>(std::max<std::size_t>(used_limbs(exponent), 1))),
         r2_(s_.broadcast_pair(s_.power_of_r(2))),
         r3_(s_.broadcast_pair(s_.power_of_r(3))),
         one_(s_.broadcast_pair(1)) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "shared/core/random.h"
@@ -29,5 +30,12 @@ struct WipingAllocator {
 };
 
 using SecretLimbs = std::vector<std::uint64_t, WipingAllocator<std::uint64_t>>;
+
+// used_limbs counts the limbs below the leading zeros.
+[[nodiscard]] inline std::size_t used_limbs(std::span<const std::uint64_t> number) {
+  std::size_t used = number.size();
+  while (used > 0 && number[used - 1] == 0) --used;
+  return used;
+}
 
 }  // namespace blindsum::crypto::kernels

@@ -15,13 +15,8 @@ namespace blindsum::crypto::kernels {
 
 static_assert(std::is_same_v<mp_limb_t, std::uint64_t>, "limbs are 64-bit words");
 
-// sz is a number of limbs as GMP takes it. used_limbs counts the limbs below the leading zeros.
+// sz is a number of limbs as GMP takes it.
 [[nodiscard]] inline mp_size_t sz(std::size_t limbs) { return static_cast<mp_size_t>(limbs); }
-[[nodiscard]] inline std::size_t used_limbs(ConstLimbs number) {
-  std::size_t used = number.size();
-  while (used > 0 && number[used - 1] == 0) --used;
-  return used;
-}
 
 // PairRing holds X mod m² as the pair (r, t) of H limbs each (H = limbs of m, R = 2^(64H)):
 //
