@@ -146,28 +146,58 @@ TEST_CASE("wrong primes are refused with one message") {
 
 TEST_CASE("a generated key has two safe primes and passes for a key") {
   ThreadPool pool(2);
-  int reported = 0;
-  const SecretKey key = generate_key(512, pool, kTesting, [&](int found, std::uint64_t) {
-    reported = found;
-    return true;
-  });
-  CHECK(reported == 2);
-  CHECK(key.public_key().modulus_bits() == 512);
-  const SecretBytes file = key.serialize();
-  CHECK_NOTHROW((void)SecretKey::parse(file.bytes(), kTesting));
-  for (const std::size_t offset : {0, 32}) {
-    const ByteView prime = file.bytes().subspan(file.size() - 32 - 64 + offset, 32);
-    CHECK(prime[0] >= 0xc0);
-    mpz_t number;
-    mpz_init(number);
-    mpz_import(number, prime.size(), 1, 1, 0, 0, prime.data());
-    CHECK(mpz_probab_prime_p(number, 30) != 0);
-    mpz_fdiv_q_2exp(number, number, 1);
-    CHECK(mpz_probab_prime_p(number, 30) != 0);
-    mpz_clear(number);
+  for (const std::size_t bits : {512, 512, 512, 512, 1024, 2048}) {
+    CAPTURE(bits);
+    const KeyPolicy policy = bits < 2048 ? kTesting : KeyPolicy::kSecure;
+    int reported = 0;
+    const SecretKey key = generate_key(bits, pool, policy, [&](int found, std::uint64_t) {
+      reported = found;
+      return true;
+    });
+    CHECK(reported == 2);
+    CHECK(key.public_key().modulus_bits() == bits);
+    const SecretBytes file = key.serialize();
+    CHECK_NOTHROW((void)SecretKey::parse(file.bytes(), policy));
+    const std::size_t prime_bytes = bits / 16;
+    for (const std::size_t offset : {std::size_t{0}, prime_bytes}) {
+      const ByteView prime =
+          file.bytes().subspan(file.size() - 32 - 2 * prime_bytes + offset, prime_bytes);
+      CHECK(prime[0] >= 0xc0);
+      mpz_t number;
+      mpz_init(number);
+      mpz_import(number, prime.size(), 1, 1, 0, 0, prime.data());
+      CHECK(mpz_probab_prime_p(number, 30) != 0);
+      mpz_fdiv_q_2exp(number, number, 1);
+      CHECK(mpz_probab_prime_p(number, 30) != 0);
+      mpz_clear(number);
+    }
   }
   CHECK_FALSE(generate_key(128, pool, kTesting).public_key() ==
               generate_key(128, pool, kTesting).public_key());
+}
+
+TEST_CASE("primes that are not safe are refused outside tests") {
+  // The first prime above a number of 1024 bits, whose half is composite.
+  const auto prime_from = [](std::uint8_t first) {
+    Bytes bytes(128, 0);
+    bytes[0] = first;
+    mpz_t number;
+    mpz_t half;
+    mpz_inits(number, half, nullptr);
+    mpz_import(number, bytes.size(), 1, 1, 0, 0, bytes.data());
+    do {
+      mpz_nextprime(number, number);
+      mpz_fdiv_q_2exp(half, number, 1);
+    } while (mpz_probab_prime_p(half, 30) != 0);
+    mpz_export(bytes.data(), nullptr, 1, 1, 0, 0, number);
+    mpz_clears(number, half, nullptr);
+    return bytes;
+  };
+  const Bytes p = prime_from(0xe0);
+  const Bytes q = prime_from(0xc0);
+  CHECK_NOTHROW((void)SecretKey::from_primes(p, q, kTesting));
+  CHECK_THROWS_WITH_AS((void)SecretKey::from_primes(p, q, KeyPolicy::kSecure),
+                       "the secret key is not valid", KeyError);
 }
 
 TEST_CASE("progress that returns false ends the search") {

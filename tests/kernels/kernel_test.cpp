@@ -312,5 +312,43 @@ TEST_CASE("Fermat's test tells primes and composites apart, up to eight at once"
   CHECK(ifma_fermat(to_limbs(small, 1), 1) == 0b01110011);
 }
 
+TEST_CASE("Miller and Rabin's rounds are GMP's powers, base by base" *
+          doctest::skip(!ifma_kernel().runs_here())) {
+  INFO("seed ", kSeed);
+  for (const std::size_t bits : {64UL, 250UL, 508UL, 512UL, 1536UL, 2048UL}) {
+    CAPTURE(bits);
+    SeededRandom random(kSeed, "rounds", {bits});
+    Integers moduli = odd_moduli(random, bits, 1);
+    mpz_class prime = random_bits(random, bits - 1);
+    mpz_nextprime(prime.get_mpz_t(), prime.get_mpz_t());
+    moduli.push_back(prime);
+    const mpz_class square = power_of_two(bits / 2) - 1;
+    moduli.emplace_back(square * square);  // m = 1 mod 2^(bits / 2 + 1)
+    for (const mpz_class& m : moduli) {
+      CAPTURE(m.get_str(16));
+      mpz_class odd = m - 1;
+      const std::size_t twos = mpz_scan1(odd.get_mpz_t(), 0);
+      odd >>= twos;
+      for (std::size_t count = 1; count <= 8; ++count) {
+        Integers bases{1, m - 1, 2};
+        while (bases.size() < count) bases.push_back(random_below(random, m));
+        bases.resize(count);
+        unsigned expected = 0;
+        for (std::size_t l = 0; l < count; ++l) {
+          mpz_class x = power(bases[l], odd, m);
+          bool passes = x == 1;
+          for (std::size_t i = 0; i < twos; ++i) {
+            passes = passes || x == m - 1;
+            x = x * x % m;
+          }
+          expected |= static_cast<unsigned>(passes) << l;
+        }
+        const std::size_t limbs = limbs_of(m);
+        CHECK(ifma_miller_rabin(to_limbs(m, limbs), to_limbs(bases, limbs)) == expected);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace blindsum::crypto::kernels

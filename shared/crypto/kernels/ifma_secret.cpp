@@ -152,16 +152,69 @@ class IfmaSecretContext : public SecretContext {
   std::unique_ptr<FermatExponent> fermat_;  // when the exponent is s − 1
 };
 
+// NumberRing computes mod odd numbers, one a lane, in Montgomery form.
+class NumberRing {
+ public:
+  NumberRing(const ConstRows& moduli, std::size_t limbs)
+      : moduli_(moduli), limbs_(limbs), one_(ones()), ring_(digits_of(moduli), one_) {}
+
+  [[nodiscard]] const Ring& ring() const { return ring_; }
+  [[nodiscard]] const Digit* one() const { return one_.data(); }
+
+  // to_montgomery returns x·R mod m.
+  [[nodiscard]] Digits to_montgomery(const ConstRows& x) const {
+    SecretLimbs shifted(kLanes * limbs_);
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      mpz_class value = ifma::to_integer(ConstLimbs(x.lane[l], limbs_));
+      value <<= ifma::digits_for(limbs_ * 64) * ifma::kDigitBits;
+      value %= ifma::to_integer(ConstLimbs(moduli_.lane[l], limbs_));
+      mpz_export(&shifted[l * limbs_], nullptr, -1, 8, 0, 0, value.get_mpz_t());
+    }
+    return digits_of(rows_of(shifted, limbs_, 0));
+  }
+
+  // equal returns the lanes where a, below 2·m, is b < m modulo m.
+  [[nodiscard]] BLINDSUM_IFMA unsigned equal(const Digit* a, const Digit* b) const {
+    Digits work(2 * ring_.digits());
+    Digit* const reduced = work.data();
+    ring_.canonical(reduced, a, reduced + ring_.digits());
+    __m512i difference = _mm512_setzero_si512();
+    for (std::size_t i = 0; i < ring_.digits(); ++i) {
+      difference =
+          _mm512_or_si512(difference, _mm512_xor_si512(ifma::load(reduced + i), ifma::load(b + i)));
+    }
+    return _mm512_testn_epi64_mask(difference, difference);
+  }
+
+ private:
+  [[nodiscard]] BLINDSUM_IFMA Digits digits_of(const ConstRows& numbers) const {
+    Digits digits(ifma::digits_for(limbs_ * 64));
+    Digits scratch(ifma::limb_scratch(digits.size()));
+    ifma::load_digits(digits.data(), digits.size(), numbers, limbs_, scratch.data());
+    return digits;
+  }
+  [[nodiscard]] Digits ones() const {
+    std::vector<std::uint64_t> one(limbs_);
+    one[0] = 1;
+    return to_montgomery(rows_of(one, limbs_, 0));
+  }
+
+  ConstRows moduli_;
+  std::size_t limbs_;
+  Digits one_;
+  Ring ring_;
+};
+
 // fermat_lanes raises 2 to m − 1 by squaring and doubling. x stays below 2.1·m: a square is
 // reduced.
-BLINDSUM_IFMA unsigned fermat_lanes(const Ring& ring, const Digit* one, const ConstRows& m,
+BLINDSUM_IFMA unsigned fermat_lanes(const NumberRing& numbers, const ConstRows& m,
                                     std::size_t bits) {
+  const Ring& ring = numbers.ring();
   const std::size_t d = ring.digits();
-  Digits work(4 * d);
+  Digits work(2 * d);
   Digit* const x = work.data();
   Digit* const q = x + d;
-  Digit* const scratch = q + d;
-  std::copy_n(one, d, x);
+  std::copy_n(numbers.one(), d, x);
   for (std::size_t bit = bits; bit-- > 0;) {
     ring.mont_square(x, q, x);
     unsigned odd = 0;  // the exponent m − 1 is m without its lowest bit
@@ -170,13 +223,47 @@ BLINDSUM_IFMA unsigned fermat_lanes(const Ring& ring, const Digit* one, const Co
     }
     ring.double_lanes(x, odd);
   }
-  ring.canonical(x, x, scratch);
-  __m512i difference = _mm512_setzero_si512();
-  for (std::size_t i = 0; i < d; ++i) {
-    difference =
-        _mm512_or_si512(difference, _mm512_xor_si512(ifma::load(x + i), ifma::load(one + i)));
+  return numbers.equal(x, numbers.one());
+}
+
+// miller_rabin_lanes raises the bases to e, m − 1 = 2^twos·e, by fixed windows whose look-ups read
+// the whole table, and squares on.
+BLINDSUM_IFMA unsigned miller_rabin_lanes(const NumberRing& numbers, const Digits& bases,
+                                          const SecretLimbs& e, std::size_t twos) {
+  const Ring& ring = numbers.ring();
+  const std::size_t d = ring.digits();
+  ConstRows exponents{};
+  std::fill_n(exponents.lane, kLanes, e.data());
+  Digits table(ifma::kPowerEntries * d);
+  Digits work(4 * d);
+  Digit* const x = work.data();
+  Digit* const factor = x + d;
+  Digit* const q = factor + d;
+  Digit* const minus_one = q + d;
+  for (std::size_t j = 0; j < ifma::kPowerEntries; ++j) {
+    if (j == 0) {
+      std::copy_n(numbers.one(), d, x);
+    } else {
+      ring.mont(x, q, x, bases.data());
+    }
+    for (std::size_t i = 0; i < d; ++i) table[i * ifma::kPowerEntries + j] = x[i];
   }
-  return _mm512_testn_epi64_mask(difference, difference);
+  std::size_t bit = e.size() * 64 - ifma::kPowerWindow;
+  Modulus::select(x, table.data(), d, exponents, bit);
+  while (bit > 0) {
+    bit -= ifma::kPowerWindow;
+    for (std::size_t i = 0; i < ifma::kPowerWindow; ++i) ring.mont_square(x, q, x);
+    Modulus::select(factor, table.data(), d, exponents, bit);
+    ring.mont(x, q, x, factor);
+  }
+  std::fill_n(factor, d, Digit{});
+  ring.subtract_mod(minus_one, factor, numbers.one());
+  unsigned passed = numbers.equal(x, numbers.one()) | numbers.equal(x, minus_one);
+  for (std::size_t i = 1; i < twos; ++i) {
+    ring.mont_square(x, q, x);
+    passed |= numbers.equal(x, minus_one);
+  }
+  return passed;
 }
 
 }  // namespace
@@ -187,18 +274,21 @@ std::unique_ptr<SecretContext> make_ifma_secret_context(ConstLimbs prime, ConstL
 }
 
 unsigned ifma_fermat(ConstLimbs moduli, std::size_t limbs) {
-  const std::size_t count = moduli.size() / limbs;
   const ConstRows rows = rows_of(moduli, limbs, 0);
-  const std::size_t d = ifma::digits_for(limbs * 64);
-  Digits m(d);
-  Digits one(d);
-  for (std::size_t l = 0; l < kLanes; ++l) {
-    const mpz_class value = ifma::to_integer(ConstLimbs(rows.lane[l], limbs));
-    ifma::set_lane(m.data(), d, l, value);
-    ifma::set_lane(one.data(), d, l, (mpz_class(1) << (d * ifma::kDigitBits)) % value);
-  }
-  const Ring ring(m, one);
-  return fermat_lanes(ring, one.data(), rows, limbs * 64) & ((1U << count) - 1);
+  return fermat_lanes(NumberRing(rows, limbs), rows, limbs * 64) &
+         ((1U << moduli.size() / limbs) - 1);
+}
+
+unsigned ifma_miller_rabin(ConstLimbs m, ConstLimbs bases) {
+  const std::size_t limbs = m.size();
+  mpz_class exponent = ifma::to_integer(m) - 1;
+  const std::size_t twos = mpz_scan1(exponent.get_mpz_t(), 0);
+  exponent >>= twos;
+  SecretLimbs e(limbs);
+  mpz_export(e.data(), nullptr, -1, 8, 0, 0, exponent.get_mpz_t());
+  const NumberRing numbers(rows_of(m, limbs, 0), limbs);
+  const Digits a = numbers.to_montgomery(rows_of(bases, limbs, 0));
+  return miller_rabin_lanes(numbers, a, e, twos) & ((1U << bases.size() / limbs) - 1);
 }
 
 }  // namespace blindsum::crypto::kernels

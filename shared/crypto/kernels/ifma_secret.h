@@ -23,4 +23,11 @@ namespace blindsum::crypto::kernels {
 // up. Cost: 3·D² multiply-adds a bit for all eight together.
 [[nodiscard]] unsigned ifma_fermat(ConstLimbs moduli, std::size_t limbs);
 
+// ifma_miller_rabin is one round of Miller and Rabin's test for each of up to eight bases: with m −
+// 1 = 2^k·odd, bit l of the result says whether a_l^odd = 1 or a_l^(2^i·odd) = −1 mod m for some
+// i < k. m > 2 is odd; the bases, as many limbs each as m, are below it. Where AVX-512 IFMA runs.
+// No address depends on numbers, and of the branches only the length of m and k. Cost: 4·D²
+// multiply-adds a bit for all eight together.
+[[nodiscard]] unsigned ifma_miller_rabin(ConstLimbs m, ConstLimbs bases);
+
 }  // namespace blindsum::crypto::kernels

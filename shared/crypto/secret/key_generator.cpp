@@ -1,7 +1,8 @@
 #include "shared/crypto/secret/key_generator.h"
 
 #include <algorithm>
-#include <atomic>
+#include <array>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "shared/crypto/encryptor.h"
 #include "shared/crypto/evaluator.h"
 #include "shared/crypto/secret/decryptor.h"
+#include "shared/crypto/secret/primality.h"
 #include "shared/crypto/secret/secret_key_impl.h"
 
 namespace blindsum::crypto {
@@ -20,32 +22,29 @@ namespace {
 constexpr std::size_t kSpan = std::size_t{1} << 19;
 constexpr std::uint64_t kStep = 6;
 
-// Offsets of an interval that survive the sieve. They tell its start mod every small prime, so they
-// are wiped.
-using Offsets = std::vector<std::uint32_t, kernels::WipingAllocator<std::uint32_t>>;
+// What is known of an interval tells its start mod small primes, so it is wiped.
+template <class T>
+using SecretVector = std::vector<T, kernels::WipingAllocator<T>>;
+using Offsets = SecretVector<std::uint32_t>;
 
-std::vector<std::uint32_t> primes_below(std::uint32_t bound) {
-  std::vector<bool> is_composite(bound);
-  std::vector<std::uint32_t> primes;
-  for (std::uint32_t i = 2; i < bound; ++i) {
-    if (is_composite[i]) continue;
-    primes.push_back(i);
-    for (std::uint64_t j = std::uint64_t{i} * i; j < bound; j += i) is_composite[j] = true;
-  }
-  return primes;
+// sieve_bound returns B: the sieve takes the primes from 5 to below B. Beyond, a survivor is tested
+// sooner than sieved away.
+constexpr std::uint32_t sieve_bound(std::size_t prime_bits) {
+  return prime_bits >= 1024 ? 1U << 22 : prime_bits >= 512 ? 1U << 18 : 1U << 12;
 }
 
-std::uint64_t inverse_mod(std::uint64_t a, std::uint64_t prime) {
-  std::int64_t old_r = static_cast<std::int64_t>(a);
-  std::int64_t r = static_cast<std::int64_t>(prime);
-  std::int64_t old_s = 1;
-  std::int64_t s = 0;
-  while (r != 0) {
-    const std::int64_t quotient = old_r / r;
-    old_r = std::exchange(r, old_r - quotient * r);
-    old_s = std::exchange(s, old_s - quotient * s);
+// sieving_primes returns the primes p, 5 <= p < bound.
+std::vector<std::uint32_t> sieving_primes(std::uint32_t bound) {
+  std::vector<char> is_composite(bound / 2);  // of 2i + 1
+  std::vector<std::uint32_t> primes;
+  for (std::uint32_t p = 3; p < bound; p += 2) {
+    if (is_composite[p / 2] != 0) continue;
+    if (p > 3) primes.push_back(p);
+    for (std::uint64_t j = std::uint64_t{p} * p / 2; j < is_composite.size(); j += p) {
+      is_composite[j] = 1;
+    }
   }
-  return static_cast<std::uint64_t>(old_s < 0 ? old_s + static_cast<std::int64_t>(prime) : old_s);
+  return primes;
 }
 
 // Search looks for one safe prime after another. The distribution: a start s is uniform, the
@@ -60,10 +59,7 @@ class Search {
       : prime_bits_(prime_bits),
         pool_(pool),
         progress_(progress),
-        // Beyond these bounds a survivor is tested sooner than sieved away.
-        primes_(primes_below(prime_bits >= 1024  ? 1U << 22
-                             : prime_bits >= 512 ? 1U << 18
-                                                 : 1U << 12)) {}
+        primes_(sieving_primes(sieve_bound(prime_bits))) {}
 
   [[nodiscard]] Natural next() {
     for (;;) {
@@ -93,26 +89,54 @@ class Search {
     }
   }
 
+  // Strikes are, for each prime, the first i whose p' it divides, and the first i whose p.
+  using Strikes = SecretVector<std::array<std::uint32_t, 2>>;
+
   // sieve returns the i whose p' = s + 6i and p = 2p' + 1 have no small factor.
   [[nodiscard]] Offsets sieve(const Natural& start) const {
-    std::vector<char, kernels::WipingAllocator<char>> is_composite(kSpan);
-    for (const std::uint64_t prime : primes_) {
-      if (prime < 5) continue;
-      const std::uint64_t residue = mpz_fdiv_ui(start.get(), prime);
-      const std::uint64_t inverse = inverse_mod(kStep % prime, prime);
-      // 6i = −s strikes p', 6i = −s − 1/2 strikes p.
-      const std::uint64_t half = (prime + 1) / 2;
-      for (const std::uint64_t target : {prime - residue, 2 * prime - residue - half}) {
-        for (std::uint64_t i = target % prime * inverse % prime; i < kSpan; i += prime) {
-          is_composite[i] = 1;
+    Strikes strikes(primes_.size());
+    pool_.parallel_ranges(primes_.size(), 1, [&](std::size_t begin, std::size_t end) {
+      find_strikes(start, begin, end, strikes);
+    });
+    SecretVector<char> is_composite(kSpan);
+    pool_.parallel_ranges(kSpan, 64, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t j = 0; j < primes_.size(); ++j) {
+        const std::size_t prime = primes_[j];
+        for (std::size_t i : strikes[j]) {
+          if (i < begin) i += (begin - i + prime - 1) / prime * prime;
+          for (; i < end; i += prime) is_composite[i] = 1;
         }
       }
-    }
+    });
     Offsets survivors;
+    survivors.reserve(kSpan / 16);
     for (std::size_t i = 0; i < kSpan; ++i) {
       if (is_composite[i] == 0) survivors.push_back(static_cast<std::uint32_t>(i));
     }
     return survivors;
+  }
+
+  // find_strikes divides the start by products of primes below 2^63, and what remains by the
+  // primes.
+  void find_strikes(const Natural& start, std::size_t begin, std::size_t end,
+                    Strikes& strikes) const {
+    for (std::size_t j = begin; j < end;) {
+      std::uint64_t product = 1;
+      std::size_t last = j;
+      for (; last < end && product < (std::uint64_t{1} << 63) / primes_[last]; ++last) {
+        product *= primes_[last];
+      }
+      const std::uint64_t remainder = mpz_fdiv_ui(start.get(), product);
+      for (; j < last; ++j) {
+        const std::uint64_t prime = primes_[j];
+        // 6i = −s strikes p', 6i = −s − 1/2 strikes p.
+        const std::uint64_t inverse = prime % 6 == 1 ? (5 * prime + 1) / 6 : (prime + 1) / 6;
+        const std::uint64_t minus_s = prime - remainder % prime;
+        const std::uint64_t half = (prime + 1) / 2;
+        strikes[j] = {static_cast<std::uint32_t>(minus_s * inverse % prime),
+                      static_cast<std::uint32_t>((minus_s + prime - half) * inverse % prime)};
+      }
+    }
   }
 
   static void shuffle(Offsets& items) {
@@ -123,46 +147,46 @@ class Search {
     }
   }
 
+  // first_safe_prime tests a stretch of candidates at a time, in their order: all p', then the p of
+  // those that passed, then the rounds that bound the error.
   [[nodiscard]] std::unique_ptr<Natural> first_safe_prime(const Natural& start,
                                                           const Offsets& survivors) {
-    const std::size_t batch = 32 * pool_.threads();
-    for (std::size_t begin = 0; begin < survivors.size(); begin += batch) {
-      const std::size_t count = std::min(batch, survivors.size() - begin);
-      std::atomic<std::size_t> first = count;
-      pool_.parallel_for(count, [&](std::size_t i) {
-        if (i > first || !is_safe_prime(start, survivors[begin + i])) return;
-        std::size_t seen = first;
-        while (i < seen && !first.compare_exchange_weak(seen, i)) {
-        }
-      });
-      tested_ += count;
+    const std::size_t stretch = pool_.threads() * std::max<std::size_t>(16, 8 * primality_lanes());
+    for (std::size_t begin = 0; begin < survivors.size(); begin += stretch) {
+      std::vector<Natural> numbers;
+      for (std::size_t i = begin; i < std::min(begin + stretch, survivors.size()); ++i) {
+        Natural& number = numbers.emplace_back(start);
+        mpz_add_ui(number.get(), number.get(), kStep * survivors[i]);
+      }
+      tested_ += numbers.size();
+      keep_pseudoprimes(numbers);
+      for (Natural& number : numbers) {
+        mpz_mul_2exp(number.get(), number.get(), 1);
+        mpz_add_ui(number.get(), number.get(), 1);
+      }
+      keep_pseudoprimes(numbers);
       report();
-      if (first < count) {
-        auto prime = std::make_unique<Natural>(candidate(start, survivors[begin + first]));
-        mpz_mul_2exp(prime->get(), prime->get(), 1);
-        mpz_add_ui(prime->get(), prime->get(), 1);
-        return prime;
+      for (const Natural& number : numbers) {
+        if (is_safe_prime(number)) return std::make_unique<Natural>(number);
       }
     }
     return nullptr;
   }
 
-  [[nodiscard]] static Natural candidate(const Natural& start, std::uint64_t i) {
-    Natural number;
-    mpz_add_ui(number.get(), start.get(), kStep * i);
-    return number;
-  }
-
-  // is_safe_prime spends one power on most candidates: base 2 on p', then on p, then the rounds
-  // that bound the error.
-  [[nodiscard]] static bool is_safe_prime(const Natural& start, std::uint64_t i) {
-    const Natural half = candidate(start, i);
-    if (!is_probable_prime(half, 0)) return false;
-    Natural prime;
-    mpz_mul_2exp(prime.get(), half.get(), 1);
-    mpz_add_ui(prime.get(), prime.get(), 1);
-    return is_probable_prime(prime, 0) && is_probable_prime(half, kPrimalityRounds) &&
-           is_probable_prime(prime, kPrimalityRounds);
+  // keep_pseudoprimes removes what fails Fermat's test.
+  void keep_pseudoprimes(std::vector<Natural>& numbers) const {
+    const std::size_t lanes = primality_lanes();
+    std::vector<unsigned> passed((numbers.size() + lanes - 1) / lanes);
+    pool_.parallel_for(passed.size(), [&](std::size_t group) {
+      const std::size_t first = group * lanes;
+      passed[group] =
+          passes_fermat(std::span(numbers).subspan(first, std::min(lanes, numbers.size() - first)));
+    });
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      if ((passed[i / lanes] >> i % lanes & 1) != 0) std::swap(numbers[kept++], numbers[i]);
+    }
+    numbers.resize(kept);
   }
 
   void report() const {

@@ -32,19 +32,6 @@ void* reallocate(void* data, std::size_t old_size, std::size_t new_size) {
   return true;
 }();
 
-// is_strong_probable_prime is one round of Miller and Rabin for odd n > 2, n − 1 = 2^twos · odd.
-bool is_strong_probable_prime(const Natural& n, const Natural& n_minus_1, const Natural& odd,
-                              mp_bitcnt_t twos, const Natural& base) {
-  Natural power;
-  mpz_powm(power.get(), base.get(), odd.get(), n.get());
-  if (power == Natural(1) || power == n_minus_1) return true;
-  for (mp_bitcnt_t i = 1; i < twos; ++i) {
-    mpz_powm_ui(power.get(), power.get(), 2, n.get());
-    if (power == n_minus_1) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 Natural Natural::from_big_endian(ByteView bytes) {
@@ -85,26 +72,6 @@ kernels::SecretLimbs Natural::to_limbs(std::size_t limbs) const {
   kernels::SecretLimbs result(limbs);
   mpz_export(result.data(), nullptr, -1, 8, 0, 0, value_);
   return result;
-}
-
-bool is_probable_prime(const Natural& number, int rounds) {
-  if (mpz_cmp_ui(number.get(), 3) <= 0 || mpz_even_p(number.get())) {
-    return number == Natural(2) || number == Natural(3);
-  }
-  Natural minus_1;
-  Natural odd;
-  mpz_sub_ui(minus_1.get(), number.get(), 1);
-  const mp_bitcnt_t twos = mpz_scan1(minus_1.get(), 0);
-  mpz_fdiv_q_2exp(odd.get(), minus_1.get(), twos);
-  if (!is_strong_probable_prime(number, minus_1, odd, twos, Natural(2))) return false;
-  Natural bases;  // how many bases there are in [2, number − 2]
-  mpz_sub_ui(bases.get(), number.get(), 3);
-  for (int i = 0; i < rounds; ++i) {
-    Natural base = Natural::random_below(bases);
-    mpz_add_ui(base.get(), base.get(), 2);
-    if (!is_strong_probable_prime(number, minus_1, odd, twos, base)) return false;
-  }
-  return true;
 }
 
 }  // namespace blindsum::crypto

@@ -52,10 +52,4 @@ class Natural {
   mpz_t value_;
 };
 
-// is_probable_prime runs Miller and Rabin's test with base 2 and then `rounds` times with random
-// bases: a composite passes with probability at most 4^-rounds.
-[[nodiscard]] bool is_probable_prime(const Natural& number, int rounds);
-
-inline constexpr int kPrimalityRounds = 64;  // 4^-64 = 2^-128, whoever chose the number
-
 }  // namespace blindsum::crypto

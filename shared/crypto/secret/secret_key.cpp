@@ -6,6 +6,7 @@
 
 #include "shared/core/error.h"
 #include "shared/core/hash.h"
+#include "shared/crypto/secret/primality.h"
 #include "shared/crypto/secret/secret_key_impl.h"
 
 namespace blindsum::crypto {
@@ -19,13 +20,6 @@ constexpr std::string_view kMagic = "BLINDSUM SECRET KEY 1\n";
 bool has_top_two_bits(const Natural& prime) {
   const std::size_t bits = prime.bits();
   return bits >= 2 && mpz_tstbit(prime.get(), bits - 2) != 0;
-}
-
-// is_safe says of a prime whether (prime − 1)/2 is prime too.
-bool is_safe(const Natural& prime) {
-  Natural half;
-  mpz_fdiv_q_2exp(half.get(), prime.get(), 1);
-  return is_probable_prime(half, kPrimalityRounds);
 }
 
 }  // namespace
@@ -43,11 +37,14 @@ SecretKey SecretKey::from_primes(ByteView p_bytes, ByteView q_bytes, KeyPolicy p
   const Natural p = Natural::from_big_endian(p_bytes);
   const Natural q = Natural::from_big_endian(q_bytes);
   if (p.bits() != q.bits() || p.bits() < 64 || !has_top_two_bits(p) || !has_top_two_bits(q) ||
-      !are_far_apart(p, q) || !is_probable_prime(p, kPrimalityRounds) ||
-      !is_probable_prime(q, kPrimalityRounds)) {
+      !are_far_apart(p, q)) {
     refuse();
   }
-  if (policy == KeyPolicy::kSecure && !(is_safe(p) && is_safe(q))) refuse();
+  const auto is_admitted = [&](const Natural& prime) {
+    return policy == KeyPolicy::kSecure ? is_safe_prime(prime)
+                                        : is_probable_prime(prime, kPrimalityRounds);
+  };
+  if (!is_admitted(p) || !is_admitted(q)) refuse();
   Natural n;
   mpz_mul(n.get(), p.get(), q.get());
   const SecretBytes modulus = n.to_big_endian((n.bits() + 7) / 8);
