@@ -9,6 +9,7 @@
 
 #include "party/key_holder/key_store.h"
 #include "party/key_holder/make.h"
+#include "shared/core/file.h"
 #include "shared/core/hash.h"
 #include "shared/core/log.h"
 #include "shared/role/run_role.h"
@@ -61,6 +62,7 @@ int run(const char* role_file) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_streams();
   CLI::App app{
       "The key-holder of a federation: opens sums, steps the model. Also makes and checks keys."};
   app.require_subcommand(0, 1);
@@ -80,8 +82,11 @@ int main(int argc, char** argv) {
   }
   try {
     role::forbid_core_files();
-    if (*make) return keygen(directory, bits);
-    if (*test) return check(directory);
+    if (*make || *test) {
+      const int code = *make ? keygen(directory, bits) : check(directory);
+      if (!std::cout.flush()) throw ConfigError("standard output cannot be written");
+      return code;
+    }
     if (!role_file.empty()) return run(role_file.c_str());
     std::cerr << app.help();
     return exit_code(Fault::kUsage);

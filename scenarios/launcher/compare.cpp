@@ -151,7 +151,7 @@ RunResult compare(const RunOptions& options, Progress& progress) {
                 "the encrypted run and the integer run ended in different models"};
     }
   }
-  write_file_atomic(options.folder / "compare.json", comparison.dump(2) + "\n");
+  write_file_atomic(options.folder / "compare.json", json_text(comparison));
   return {ending, comparison};
 }
 

@@ -5,6 +5,7 @@
 
 #include "scenarios/launcher/verbs/verbs.h"
 #include "shared/core/error.h"
+#include "shared/core/file.h"
 #include "shared/role/run_role.h"
 
 namespace {
@@ -23,15 +24,20 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : exit_code(Fault::kUsage);
+    const bool is_asked_for = app.exit(error) == 0;  // --help and the like
+    if (!std::cout.flush()) throw ConfigError("standard output cannot be written");
+    return is_asked_for ? 0 : exit_code(Fault::kUsage);
   }
-  return job();
+  const int code = job();
+  if (code == 0 && !std::cout.flush()) throw ConfigError("standard output cannot be written");
+  return code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
+    open_standard_streams();
     role::forbid_core_files();  // it makes the transport keys, and in memory runs every role
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -105,7 +105,7 @@ class Run {
       summary = summary_of(settings_, records, ending, figures_);
     }
     write_rounds(folder_ / "rounds.jsonl", records);
-    write_file_atomic(folder_ / "summary.json", summary.dump(2) + "\n");
+    write_file_atomic(folder_ / "summary.json", json_text(summary));
     return {std::move(ending), std::move(summary)};
   }
 
@@ -213,7 +213,7 @@ class Run {
           {"assumption",
            crypto::assumption_of(crypto::randomizer_from_string(settings_.paillier.randomizer))}};
     }
-    write_file_atomic(folder_ / "manifest.json", manifest.dump(2) + "\n");
+    write_file_atomic(folder_ / "manifest.json", json_text(manifest));
   }
 
   void train() {

@@ -78,6 +78,10 @@ void write_rounds(const std::filesystem::path& path, const Records& records) {
   write_file_atomic(path, text);
 }
 
+std::string json_text(const json& object) {
+  return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
 json summary_of(const settings::Settings& settings, const Records& records, const Ending& ending,
                 const Figures& figures) {
   const report::RoundRecord* last = nullptr;

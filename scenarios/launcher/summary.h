@@ -33,6 +33,10 @@ struct Figures {
   double wall_s = 0, keygen_s = 0, data_s = 0, train_s = 0;
 };
 
+// json_text writes `json` indented, with a line end. Bytes in texts that are not UTF-8, such as
+// those of a file name in a message, become U+FFFD.
+[[nodiscard]] std::string json_text(const nlohmann::json& json);
+
 // summary_of makes summary.json. "final" is the last evaluation, "best" the one with the lowest
 // contest cost (the earliest of equals), both null when nothing was evaluated. phase_s sums over
 // the rounds the time of the slowest role in each phase. bytes_up and bytes_down are what all

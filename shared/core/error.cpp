@@ -1,6 +1,7 @@
 #include "shared/core/error.h"
 
 #include <array>
+#include <filesystem>
 #include <string>
 
 namespace blindsum {
@@ -47,6 +48,9 @@ Fault fault_of(const std::exception& error) {
   if (dynamic_cast<const IntegrityError*>(&error) != nullptr) return Fault::kIntegrity;
   if (dynamic_cast<const CryptoError*>(&error) != nullptr) return Fault::kIntegrity;
   if (dynamic_cast<const Error*>(&error) != nullptr) return Fault::kRoleFailed;
+  if (dynamic_cast<const std::filesystem::filesystem_error*>(&error) != nullptr) {
+    return Fault::kUsage;
+  }
   return Fault::kInternal;
 }
 

@@ -75,7 +75,8 @@ enum class Fault {
 // fault_from_string reads what to_string writes. Throws DecodeError for another name.
 [[nodiscard]] Fault fault_from_string(std::string_view name);
 
-// fault_of maps an exception to the fault that a program ends with.
+// fault_of maps an exception to the fault that a program ends with. A filesystem_error, which names
+// its path, is kUsage: the folders of a run are the user's choice.
 [[nodiscard]] Fault fault_of(const std::exception& error);
 
 }  // namespace blindsum

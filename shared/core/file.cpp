@@ -117,6 +117,14 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
   write_file_atomic(path, as_bytes(content), mode);
 }
 
+void open_standard_streams() {
+  for (int next = 0; next <= STDERR_FILENO;) {
+    next = ::open("/dev/null", O_RDWR);  // the lowest number that is free
+    if (next < 0) throw Error("/dev/null: cannot be opened: " + reason());
+    if (next > STDERR_FILENO) ::close(next);
+  }
+}
+
 void write_secret_file(const std::filesystem::path& path, ByteView content) {
   write_file_atomic(path, content, 0600);
 }

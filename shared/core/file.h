@@ -24,6 +24,10 @@ void write_file_atomic(const std::filesystem::path& path, ByteView content, unsi
 void write_file_atomic(const std::filesystem::path& path, std::string_view content,
                        unsigned mode = 0644);
 
+// open_standard_streams opens /dev/null for each of the descriptors 0, 1 and 2 that is closed: else
+// the next file to be opened would get its number, and with it what the program prints.
+void open_standard_streams();
+
 // write_secret_file is write_file_atomic with mode 0600. read_secret_file throws KeyError when
 // group or others may read or write the file.
 void write_secret_file(const std::filesystem::path& path, ByteView content);

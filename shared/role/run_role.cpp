@@ -125,8 +125,9 @@ nlohmann::json end_record(const std::string& role, const Ending& ending,
 int run_role(wire::Role role, const char* role_file, const MakeProgram& make) {
   catch_signals();
   allow_many_files();
-  start_log("blindsum");
   try {
+    open_standard_streams();
+    start_log("blindsum");
     forbid_core_files();
     return run(role, role_file, make);
   } catch (const std::exception& error) {

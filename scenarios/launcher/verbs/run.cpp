@@ -1,8 +1,10 @@
+#include <filesystem>
 #include <iostream>
 #include <memory>
 
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/result_text.h"
+#include "scenarios/launcher/summary.h"
 #include "scenarios/launcher/verbs/run_verb.h"
 #include "scenarios/launcher/verbs/verbs.h"
 #include "shared/core/error.h"
@@ -10,6 +12,18 @@
 
 namespace blindsum::launcher {
 namespace {
+
+// require_utf8 refuses a path that the records and role files, which are JSON, could not name.
+void require_utf8(const char* what, const std::filesystem::path& path) {
+  const std::string text = std::filesystem::absolute(path).string();
+  try {
+    (void)nlohmann::json(text).dump();
+  } catch (const nlohmann::json::type_error&) {
+    throw ConfigError(
+        std::string(what) + ": " + text +
+        ": the path is not UTF-8, as the records of a run must be; rename the folder");
+  }
+}
 
 std::string describe_run(const RunOptions& options, const RunResult& result,
                          const Terminal& terminal) {
@@ -51,12 +65,15 @@ int run_job(const RunArguments& arguments, const std::string& suffix,
             const Describe& describe) {
   start_log("blindsum", "warn");
   RunOptions options;
-  options.settings = arguments.settings();
-  options.folder = make_result_folder(arguments.out, options.settings.name + suffix);
-  options.programs = programs_directory();
   options.data_directory =
       arguments.data.empty() ? named_data_directory() : std::filesystem::path(arguments.data);
   options.keys = arguments.keys;
+  require_utf8("--out", arguments.out);
+  require_utf8("--data", options.data_directory.empty() ? "data" : options.data_directory);
+  if (!options.keys.empty()) require_utf8("--keys", options.keys);
+  options.settings = arguments.settings();
+  options.folder = make_result_folder(arguments.out, options.settings.name + suffix);
+  options.programs = programs_directory();
   options.stop = &stop_requested();
   catch_stop_signals();
   Progress progress(arguments.is_quiet || arguments.is_json ? Verbosity::kQuiet
@@ -64,13 +81,17 @@ int run_job(const RunArguments& arguments, const std::string& suffix,
   const RunResult result = work(options, progress);
   progress.end();
   if (arguments.is_json) {
-    std::cout << result.summary.dump(2) << "\n";
+    std::cout << json_text(result.summary);
   } else if (!arguments.is_quiet) {
     std::cout << describe(options, result, progress.terminal());
   }
   if (result.ending.fault != Fault::kNone) {
     std::cerr << "blindsum: " << to_string(result.ending.fault) << ": " << result.ending.reason
               << " (records and logs: " << options.folder.string() << ")\n";
+  }
+  if (result.ending.fault == Fault::kNone && !std::cout.flush()) {
+    throw ConfigError("standard output cannot be written; the results are in " +
+                      options.folder.string());
   }
   return exit_code(result.ending.fault);
 }
