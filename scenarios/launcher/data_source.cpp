@@ -59,12 +59,12 @@ std::filesystem::path shard_path(const std::filesystem::path& directory, std::ui
 }
 
 void cut_shards(const settings::Settings& settings, const std::filesystem::path& train,
-                const std::filesystem::path& directory) {
+                const std::filesystem::path& directory, const std::atomic<bool>& stop) {
   const data::RawFile file = data::read_raw(train);
   const data::PartitionSettings partition{data::partition_from_string(settings.data.partition.kind),
                                           settings.data.partition.alpha};
   const auto shards = data::partition(file, partition, settings.parties, settings.seed);
-  for (std::uint32_t party = 0; party < settings.parties; ++party) {
+  for (std::uint32_t party = 0; party < settings.parties && !stop; ++party) {
     data::write_shard(file, shards[party], shard_path(directory, party));
   }
 }

@@ -1,6 +1,7 @@
 // Where the records of a run come from, and how they are cut into shards.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -35,10 +36,11 @@ using Say = std::function<void(const std::string&)>;
 
 [[nodiscard]] nlohmann::json to_json(const DataSource& source);
 
-// shard_path is "party-<k>.csv" in `directory`. cut_shards writes one for every party.
+// shard_path is "party-<k>.csv" in `directory`. cut_shards writes one for every party, and gives up
+// once `stop` is true.
 [[nodiscard]] std::filesystem::path shard_path(const std::filesystem::path& directory,
                                                std::uint32_t party);
 void cut_shards(const settings::Settings& settings, const std::filesystem::path& train,
-                const std::filesystem::path& directory);
+                const std::filesystem::path& directory, const std::atomic<bool>& stop);
 
 }  // namespace blindsum::launcher

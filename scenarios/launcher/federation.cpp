@@ -33,6 +33,9 @@ namespace {
 constexpr double kFailureGraceS = 1;
 constexpr double kFinishGraceS = 5;
 
+// How long one poll may start parties.
+constexpr double kStartSliceS = 0.1;
+
 std::uint32_t threads_of(const settings::Settings& settings, const wire::Peer& peer) {
   if (settings.threads > 0) return settings.threads;
   const std::uint32_t processors = std::max(1U, std::thread::hardware_concurrency());
@@ -93,6 +96,7 @@ class ProcessFederation : public Federation {
  public:
   explicit ProcessFederation(const FederationPlan& plan) : plan_(plan) {
     for (const wire::Peer& peer : all_peers(plan_.settings.parties)) {
+      if (*plan_.stop) return;
       const wire::CurveKeyPair keys = wire::make_curve_key_pair();
       settings::write_curve_secret(secret_path(peer), keys);
       public_keys_.emplace(peer, keys.public_key);
@@ -113,6 +117,7 @@ class ProcessFederation : public Federation {
       processes_.stop_all();
       return Ending{};
     }
+    if (*plan_.stop) return Ending{Fault::kInterrupted, "interrupted by the user"};
     start_who_can();
     if (!are_parties_started_ && start_watch_.seconds() > plan_.settings.deadlines.start_s) {
       return Ending{Fault::kDeadline, peer_name(awaited()) + " did not listen within " +
@@ -159,7 +164,13 @@ class ProcessFederation : public Federation {
   }
 
   void start_who_can() {
-    if (are_parties_started_) return;
+    if (are_parties_started_) {
+      const report::Stopwatch watch;
+      while (next_party_ < plan_.settings.parties && watch.seconds() < kStartSliceS) {
+        start(wire::party_peer(next_party_++));
+      }
+      return;
+    }
     const wire::Peer waiting_for = awaited();
     const auto path = role_path(waiting_for, ".endpoint");
     if (!std::filesystem::exists(path)) return;
@@ -168,7 +179,6 @@ class ProcessFederation : public Federation {
     endpoints_.emplace(waiting_for, endpoint);
     if (waiting_for == wire::kCoordinatorPeer) return start(wire::kKeyHolderPeer);
     are_parties_started_ = true;
-    for (std::uint32_t id = 0; id < plan_.settings.parties; ++id) start(wire::party_peer(id));
   }
 
   void take_exit(const wire::Peer& peer, const Exit& exit) {
@@ -220,7 +230,8 @@ class ProcessFederation : public Federation {
   FederationPlan plan_;
   std::map<wire::Peer, std::string> public_keys_;  // CURVE
   std::map<wire::Peer, std::string> endpoints_;
-  bool are_parties_started_ = false;
+  bool are_parties_started_ = false;  // or being started
+  std::uint32_t next_party_ = 0;      // to be started
   report::Stopwatch start_watch_;
   std::optional<report::Stopwatch> first_failure_, finished_;
   Ending worst_;

@@ -1,6 +1,7 @@
 // A federation that runs: its roles as processes, or all of them in this process.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -27,6 +28,7 @@ struct FederationPlan {
   std::filesystem::path programs;                // folder of the role programs
   std::filesystem::path public_key, secret_key;  // empty when cipher is none
   std::filesystem::path test;                    // test set
+  const std::atomic<bool>* stop = nullptr;       // ends what takes long; must not be null
 };
 
 // records_path is where `peer` writes its records; model_path where the key-holder writes the
@@ -51,8 +53,9 @@ class Federation {
 };
 
 // start_processes runs every role as a process, links encrypted and authenticated with fresh CURVE
-// keys: the coordinator first, the key-holder when it listens, then the parties. A role that dies
-// or fails ends the federation.
+// keys: the coordinator first, the key-holder when it listens, then the parties, some at every
+// poll. A role that dies or fails ends the federation. Once `stop` is true nothing more is started,
+// and poll says so.
 [[nodiscard]] std::unique_ptr<Federation> start_processes(const FederationPlan& plan);
 
 // start_in_memory runs the same sessions over MemoryLink in one thread of this process. Their log

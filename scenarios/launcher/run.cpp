@@ -77,7 +77,7 @@ class Run {
     make_folders();
     (void)role::limits_of(settings_);  // whether bits, parties, key size and network fit
     announce();
-    role::allow_many_files();  // of this process and, by inheritance, of the roles
+    require_files();
     // Processes stops key generation on every way out of this function.
     Processes key_processes;
     if (is_encrypted()) start_keys(key_processes);
@@ -125,6 +125,18 @@ class Run {
       std::filesystem::permissions(folder_ / name, std::filesystem::perms::owner_all);
     }
     write_file_atomic(folder_ / "scenario.yaml", to_yaml(settings_));
+  }
+
+  // require_files raises the limit of open files, which the roles inherit.
+  void require_files() const {
+    const std::uint64_t allowed = role::allow_many_files();
+    const std::uint64_t needed = role::files_needed(settings_.parties);
+    if (settings_.runtime == "memory" || allowed >= needed) return;
+    fail(Fault::kUsage, "too few open files are allowed: have " + std::to_string(allowed) +
+                            ", need " + std::to_string(needed) + " for " +
+                            std::to_string(settings_.parties) + " parties; raise the limit with " +
+                            "'ulimit -n " + std::to_string(needed) +
+                            "', or use fewer parties or runtime=memory");
   }
 
   void announce() {
@@ -188,7 +200,7 @@ class Run {
     }
     figures_.data = data_.name;
     check_stop();
-    cut_shards(settings_, data_.train, folder_ / "shards");
+    cut_shards(settings_, data_.train, folder_ / "shards", *options_.stop);
     check_stop();
     figures_.data_s = watch.seconds();
     progress_.end_phase(data_.name + ", cut into " + std::to_string(settings_.parties) +
@@ -227,6 +239,7 @@ class Run {
       plan.secret_key = keys_ / "secret.key";
     }
     plan.test = data_.test;
+    plan.stop = options_.stop;
     progress_.begin_phase("start", "starting coordinator, key-holder and " +
                                        std::to_string(settings_.parties) + " parties");
     const auto federation =

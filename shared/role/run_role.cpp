@@ -94,11 +94,17 @@ int run(wire::Role role, const char* path, const MakeProgram& make) {
 
 }  // namespace
 
-void allow_many_files() {
+std::uint64_t allow_many_files() {
   struct rlimit files = {};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) throw Error("the limit of open files is unknown");
+  const rlim_t before = files.rlim_cur;
   files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+  return setrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_max : before;
+}
+
+std::uint64_t files_needed(std::uint32_t parties) {
+  constexpr std::uint64_t kOwn = 32;  // ZeroMQ's own, records, standard streams: about 15 are used
+  return parties + kOwn;
 }
 
 void forbid_core_files() {
@@ -124,10 +130,10 @@ nlohmann::json end_record(const std::string& role, const Ending& ending,
 
 int run_role(wire::Role role, const char* role_file, const MakeProgram& make) {
   catch_signals();
-  allow_many_files();
   try {
     open_standard_streams();
     start_log("blindsum");
+    allow_many_files();
     forbid_core_files();
     return run(role, role_file, make);
   } catch (const std::exception& error) {

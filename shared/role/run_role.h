@@ -46,9 +46,13 @@ using MakeProgram =
 // run ("interrupted").
 [[nodiscard]] int run_role(wire::Role role, const char* role_file, const MakeProgram& make);
 
-// allow_many_files raises the limit of open files as far as it goes: a listener needs one for every
-// peer.
-void allow_many_files();
+// allow_many_files raises the limit of open files as far as it goes and returns it: a listener
+// needs one for every peer.
+std::uint64_t allow_many_files();
+
+// files_needed is how many open files the busiest role of a run needs: one for every peer, and some
+// of its own.
+[[nodiscard]] std::uint64_t files_needed(std::uint32_t parties);
 
 // forbid_core_files makes this process leave no core file, to a file or to a crash handler, and
 // keeps other processes of its user from reading its memory: it may hold a secret. Throws Error

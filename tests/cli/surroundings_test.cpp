@@ -109,6 +109,16 @@ TEST_CASE("bytes that are not UTF-8 in a scenario or a data file end with a prop
   CHECK(nlohmann::json::parse(label.out).at("status") == "data");
 }
 
+TEST_CASE("too low a limit of open files is named, with what is needed and how to raise it") {
+  const Workspace space;
+  const Outcome outcome = space.bash("ulimit -n 30; " + shell_run(space));
+  INFO(outcome.err);
+  CHECK(outcome.exit_code == 2);
+  CHECK(outcome.err.find("have 30, need 35 for 3 parties") != std::string::npos);
+  CHECK(outcome.err.find("ulimit -n 35") != std::string::npos);
+  CHECK(space.bash("ulimit -n 35; " + shell_run(space)).exit_code == 0);
+}
+
 TEST_CASE("a folder that cannot be made is a usage error that names it") {
   const Workspace space;
   write_file_atomic(space.dir.path() / "file", std::string_view("x"));

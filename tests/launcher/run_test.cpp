@@ -1,7 +1,9 @@
 #include "scenarios/launcher/run.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -171,6 +173,50 @@ TEST_CASE("a party that is killed is named, with the round") {
   CHECK(result.ending.fault == Fault::kRoleFailed);
   CHECK(result.ending.reason == "party 1 was killed by signal 9 in round 1");
   CHECK(watch.seconds() < 30);
+}
+
+TEST_CASE("a party that fails at its start names the run in its own words") {
+  const test::TempDir folder;
+  RunOptions options = small_options(folder.path() / "run");
+  options.programs = folder.path();
+  const std::string listen = "#!/bin/sh\necho tcp://127.0.0.1:1 > \"${1%.json}.endpoint\"\n";
+  write_file_atomic(folder.path() / "blindsum-coordinator", listen + "exec sleep 60\n", 0755);
+  write_file_atomic(folder.path() / "blindsum-keyholder", listen + "exec sleep 60\n", 0755);
+  write_file_atomic(folder.path() / "blindsum-party",
+                    "#!/bin/sh\ncase $1 in *party-2.json)\n"
+                    "echo 'x error party-2 fault=role_failed shard.csv: cannot be opened' >&2\n"
+                    "exit 5;; esac\nexec sleep 60\n",
+                    0755);
+  const report::Stopwatch watch;
+  const RunResult result = run(options);
+  CHECK(result.ending.fault == Fault::kRoleFailed);
+  CHECK(result.ending.reason == "party 2 exited with 5 in round 0: shard.csv: cannot be opened");
+  CHECK(watch.seconds() < 20);
+}
+
+TEST_CASE("a stop that is asked for while a thousand parties start is heard at once") {
+  const test::TempDir folder;
+  RunOptions options = small_options(folder.path() / "run");
+  options.settings.parties = 1000;
+  options.settings.data.source = "synthetic";
+  options.programs = folder.path();
+  const std::string listen = "#!/bin/sh\necho tcp://127.0.0.1:1 > \"${1%.json}.endpoint\"\n";
+  write_file_atomic(folder.path() / "blindsum-coordinator", listen + "exec sleep 60\n", 0755);
+  write_file_atomic(folder.path() / "blindsum-keyholder", listen + "exec sleep 60\n", 0755);
+  write_file_atomic(folder.path() / "blindsum-party", "#!/bin/sh\nexec sleep 60\n", 0755);
+  std::atomic<bool> stop{false};
+  options.stop = &stop;
+  std::thread user([&] {
+    const auto first = options.folder / "logs" / "party-0.log";
+    while (!std::filesystem::exists(first)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    stop = true;
+  });
+  const RunResult result = run(options);
+  user.join();
+  CHECK(result.ending.fault == Fault::kInterrupted);
+  CHECK_FALSE(std::filesystem::exists(options.folder / "logs" / "party-999.log"));
 }
 
 TEST_CASE("a run that is stopped ends as interrupted") {
