@@ -1,7 +1,11 @@
 #include "party/key_holder/key_store.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "shared/core/error.h"
@@ -31,24 +35,52 @@ std::filesystem::path secret_key_path(const std::filesystem::path& directory) {
   return directory / "secret.key";
 }
 
-void require_no_key_set(const std::filesystem::path& directory) {
+NewKeySet::NewKeySet(std::filesystem::path directory) : directory_(std::move(directory)) {
   std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error || ::access(directory.c_str(), W_OK) != 0) {
-    throw KeyError(directory.string() + ": no keys can be written here");
+  std::filesystem::create_directories(directory_, error);
+  lock_ = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (error || lock_ < 0 || ::access(directory_.c_str(), W_OK) != 0) {
+    if (lock_ >= 0) ::close(lock_);
+    throw KeyError(directory_.string() + ": no keys can be written here");
   }
-  for (const auto& path : {public_key_path(directory), secret_key_path(directory)}) {
-    if (std::filesystem::exists(path)) {
-      throw KeyError(path.string() + ": exists already; keys are never overwritten");
+  try {
+    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+      throw KeyError(directory_.string() + ": another process makes keys here at this moment");
     }
+    for (const auto& path : {public_key_path(directory_), secret_key_path(directory_)}) {
+      if (std::filesystem::exists(path)) {
+        throw KeyError(path.string() + ": exists already; keys are never overwritten");
+      }
+    }
+    for (const auto& path : leftovers(directory_)) std::filesystem::remove(path);
+  } catch (...) {
+    ::close(lock_);
+    throw;
   }
 }
 
-void save_key_set(const std::filesystem::path& directory, const crypto::SecretKey& key) {
-  require_no_key_set(directory);
+NewKeySet::~NewKeySet() { ::close(lock_); }
+
+void NewKeySet::save(const crypto::SecretKey& key) const {
   const SecretBytes secret = key.serialize();
-  write_secret_file(secret_key_path(directory), secret.bytes());
-  write_file_atomic(public_key_path(directory), key.public_key().serialize());
+  write_secret_file(secret_key_path(directory_), secret.bytes());
+  write_file_atomic(public_key_path(directory_), key.public_key().serialize());
+}
+
+void save_key_set(const std::filesystem::path& directory, const crypto::SecretKey& key) {
+  NewKeySet(directory).save(key);
+}
+
+std::vector<std::filesystem::path> leftovers(const std::filesystem::path& directory) {
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("secret.key.tmp.") || name.starts_with("public.key.tmp.")) {
+      found.push_back(entry.path());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 crypto::SecretKey load_secret_key(const std::filesystem::path& secret_key_file,

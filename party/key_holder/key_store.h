@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "shared/crypto/secret/key_generator.h"
 #include "shared/crypto/secret/secret_key.h"
@@ -11,14 +12,33 @@ namespace blindsum::key_holder {
 [[nodiscard]] std::filesystem::path public_key_path(const std::filesystem::path& directory);
 [[nodiscard]] std::filesystem::path secret_key_path(const std::filesystem::path& directory);
 
-// save_key_set writes both files, each complete or not at all. Throws KeyError when one exists
-// already: keys are never overwritten.
+// NewKeySet reserves a folder for one new key set, as long as it lives: two processes that make
+// keys in one folder can never mix their files. It makes the folder and removes what an interrupted
+// writer has left there.
+class NewKeySet {
+ public:
+  // Throws KeyError when the folder cannot be written to, another process makes keys in it, or one
+  // of the two files exists: keys are never overwritten.
+  explicit NewKeySet(std::filesystem::path directory);
+  ~NewKeySet();
+  NewKeySet(const NewKeySet&) = delete;
+  NewKeySet& operator=(const NewKeySet&) = delete;
+
+  // save writes both files, each complete or not at all; the public key, which makes the set whole,
+  // comes last.
+  void save(const crypto::SecretKey& key) const;
+
+ private:
+  std::filesystem::path directory_;
+  int lock_ = -1;
+};
+
+// save_key_set makes a NewKeySet and saves `key` in it.
 void save_key_set(const std::filesystem::path& directory, const crypto::SecretKey& key);
 
-// require_no_key_set makes the folder, and throws KeyError when it cannot be written to or one of
-// the two files exists: before the long search for
-// primes.
-void require_no_key_set(const std::filesystem::path& directory);
+// leftovers lists the temporary files of an interrupted writer; they may hold parts of a secret
+// key.
+[[nodiscard]] std::vector<std::filesystem::path> leftovers(const std::filesystem::path& directory);
 
 // load_secret_key reads and validates the secret key and checks that the public key beside it
 // belongs to it. Throws KeyError.

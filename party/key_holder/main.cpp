@@ -19,14 +19,14 @@ namespace {
 using namespace blindsum;
 
 int keygen(const std::string& directory, std::size_t bits) {
-  key_holder::require_no_key_set(directory);
+  const key_holder::NewKeySet key_set(directory);  // before the long search for primes
   ThreadPool pool(0);
   const crypto::SecretKey key = crypto::generate_key(
       bits, pool, crypto::KeyPolicy::kSecure, [](int primes, std::uint64_t tested) {
         std::cout << "primes=" << primes << " of 2, candidates=" << tested << std::endl;
         return true;
       });
-  key_holder::save_key_set(directory, key);
+  key_set.save(key);
   std::cout << "key " << digest_text(key.public_key().id()) << " of " << bits << " bits in "
             << directory << std::endl;
   return 0;
@@ -37,6 +37,10 @@ int check(const std::string& directory) {
                                                             key_holder::public_key_path(directory));
   std::cout << "key " << digest_text(key.public_key().id()) << " of "
             << key.public_key().modulus_bits() << " bits in " << directory << ": good\n";
+  for (const auto& path : key_holder::leftovers(directory)) {
+    std::cerr << "WARNING: " << path.string()
+              << ": left behind by an interrupted writer, and may hold a secret; delete it\n";
+  }
   return 0;
 }
 

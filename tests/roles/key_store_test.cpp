@@ -24,6 +24,30 @@ TEST_CASE("a key set reads back, its secret protected, and is never overwritten"
                        doctest::Contains("never overwritten"), KeyError);
 }
 
+TEST_CASE("two writers of one folder: one of them fails cleanly and the set is never mixed") {
+  const test::TempDir dir;
+  {
+    const NewKeySet first(dir.path());
+    CHECK_THROWS_WITH_AS(NewKeySet(dir.path()), doctest::Contains("another process"), KeyError);
+    first.save(test::key_2048());
+  }
+  CHECK_THROWS_WITH_AS(NewKeySet(dir.path()), doctest::Contains("never overwritten"), KeyError);
+  CHECK(load_secret_key(secret_key_path(dir.path()), public_key_path(dir.path())).public_key() ==
+        test::key_2048().public_key());
+}
+
+TEST_CASE("what an interrupted writer left behind is found, and gone once new keys are made") {
+  const test::TempDir dir;
+  const auto left = dir.path() / "secret.key.tmp.123";
+  write_file_atomic(left, std::string_view("part of a secret"));
+  write_file_atomic(dir.path() / "notes.txt", std::string_view("mine"));
+  REQUIRE(leftovers(dir.path()).size() == 1);
+  CHECK(leftovers(dir.path())[0] == left);
+  save_key_set(dir.path(), test::key_2048());
+  CHECK_FALSE(std::filesystem::exists(left));
+  CHECK(std::filesystem::exists(dir.path() / "notes.txt"));
+}
+
 TEST_CASE(
     "a missing, unprotected, truncated, altered or foreign key file is a KeyError that names it") {
   const test::TempDir dir;
