@@ -68,6 +68,11 @@ void Progress::begin_phase(const std::string& name, const std::string& doing) {
   draw();
 }
 
+void Progress::update_phase(const std::string& doing) {
+  const std::lock_guard lock(mutex_);
+  doing_ = doing;  // the thread that redraws shows it
+}
+
 void Progress::end_phase(const std::string& result, std::optional<double> seconds) {
   const std::lock_guard lock(mutex_);
   if (phase_.empty()) return;

@@ -32,10 +32,12 @@ class Progress {
   void say(const std::string& text);
   void warn(const std::string& text);
 
-  // begin_phase shows that `name` ("keys") is going on: `doing` says what that is. end_phase closes
+  // begin_phase shows that `name` ("keys") is going on: `doing` says what that is,
+  // and update_phase says it anew. end_phase closes
   // it with what came out of it; `seconds` is what it took when that is not the time since
   // begin_phase.
   void begin_phase(const std::string& name, const std::string& doing);
+  void update_phase(const std::string& doing);
   void end_phase(const std::string& result, std::optional<double> seconds = {});
 
   // begin announces the first gradient round; round is told of every later one.

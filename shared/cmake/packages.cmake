@@ -21,6 +21,7 @@ find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(yaml-cpp REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
+find_package(CURL REQUIRED)
 
 blindsum_find_plain(blindsum_gmp gmp.h gmp libgmp-dev)
 blindsum_find_plain(blindsum_ntl NTL/ZZ.h ntl libntl-dev)

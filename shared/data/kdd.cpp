@@ -335,9 +335,9 @@ KddFiles find_kdd(const std::filesystem::path& directory) {
     if (path.empty()) {
       throw DataError(directory.string() + ": neither " + std::string(name) + " nor " +
                       std::string(name) +
-                      ".gz is there; get both files of KDD Cup 1999 from "
-                      "http://kdd.ics.uci.edu/databases/kddcup99/ and name their folder with "
-                      "--data or BLINDSUM_DATA");
+                      ".gz is there; get both files of KDD Cup 1999 "
+                      "(http://kdd.ics.uci.edu/databases/kddcup99/) with 'blindsum data fetch "
+                      "DIR' and name their folder with --data or BLINDSUM_DATA");
     }
     return path;
   };

@@ -6,7 +6,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include "scenarios/launcher/fetch.h"
+#include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/verbs/verbs.h"
+#include "shared/core/error.h"
 #include "shared/data/kdd.h"
 #include "shared/data/synthetic.h"
 
@@ -44,6 +47,39 @@ void add_check(CLI::App& verb, Job& job) {
   });
 }
 
+struct FetchArguments {
+  FetchOptions options;
+  bool is_quiet = false;
+};
+
+int fetch_data(const FetchArguments& arguments) {
+  catch_stop_signals();
+  Progress progress(arguments.is_quiet ? Verbosity::kQuiet : Verbosity::kNormal);
+  const bool is_done = fetch(arguments.options, kdd_files(), progress, stop_requested());
+  progress.end();
+  if (!is_done) {
+    std::cerr << "blindsum: interrupted: the same command goes on where it stopped\n";
+    return exit_code(Fault::kInterrupted);
+  }
+  progress.say("use them: blindsum run SCENARIO --data " + arguments.options.directory.string());
+  return 0;
+}
+
+void add_fetch(CLI::App& verb, Job& job) {
+  const auto arguments = std::make_shared<FetchArguments>();
+  FetchOptions& options = arguments->options;
+  auto* fetch_verb = verb.add_subcommand("fetch", "Download the two KDD files and check them");
+  fetch_verb->add_option("DIR", options.directory, "Folder for the files")->required();
+  fetch_verb->add_option("--url", options.url, "Folder of the files on a web server")
+      ->capture_default_str();
+  fetch_verb->add_option("--timeout", options.patience_s, "Longest silence of the server, seconds")
+      ->check(CLI::Range(1.0, 3600.0))
+      ->capture_default_str();
+  fetch_verb->add_flag("--quiet", arguments->is_quiet, "Print errors alone");
+  fetch_verb->footer("Example: blindsum data fetch data");
+  fetch_verb->callback([arguments, &job] { job = [=] { return fetch_data(*arguments); }; });
+}
+
 struct SynthArguments {
   std::string directory;
   std::uint64_t seed = 1;
@@ -68,9 +104,11 @@ void add_synth(CLI::App& verb, Job& job) {
 }  // namespace
 
 void add_data(CLI::App& app, Job& job) {
-  auto* verb = app.add_subcommand("data", "Check data files, or make synthetic ones");
+  auto* verb =
+      app.add_subcommand("data", "Download data files, check them, or make synthetic ones");
   verb->require_subcommand(1);
-  verb->footer("Example: blindsum data check data");
+  verb->footer("Example: blindsum data fetch data && blindsum data check data");
+  add_fetch(*verb, job);
   add_check(*verb, job);
   add_synth(*verb, job);
 }
