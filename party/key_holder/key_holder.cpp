@@ -202,6 +202,7 @@ void KeyHolder::on_aggregate(const wire::EncryptedAggregate& aggregate, wire::Me
   }
   const model::Parameters evaluated = parameters_;
   if (!is_last) begin_round(round + 1, sink);
+  done.model_digest = digest_text(model::model_digest(evaluated));
   if (round > 0 && (is_last || round % config_.evaluate_every == 0)) {
     watch.restart();
     done.evaluation = evaluation_of(model::evaluate(config_.shape, evaluated, test_, *pool_));

@@ -72,6 +72,7 @@ json to_json(const RoundRecord& record) {
                  {"contributors", record.contributors},
                  {"clipped_values", record.clipped_values}};
   if (record.evaluation) object["evaluation"] = to_json(*record.evaluation);
+  if (!record.model_digest.empty()) object["model_digest"] = record.model_digest;
   return object;
 }
 
@@ -90,6 +91,7 @@ RoundRecord round_record_from_json(const json& object) {
     if (object.contains("evaluation")) {
       record.evaluation = evaluation_from_json(object.at("evaluation"));
     }
+    if (object.contains("model_digest")) object.at("model_digest").get_to(record.model_digest);
     return record;
   } catch (const json::exception& error) {
     throw DecodeError(std::string("record: ") + error.what());

@@ -32,6 +32,7 @@ struct RoundRecord {
   std::vector<std::uint32_t> contributors;  // coordinator and key-holder
   std::uint64_t clipped_values = 0;         // party
   std::optional<Evaluation> evaluation;     // key-holder
+  std::string model_digest;                 // key-holder: of the weights after the round
 };
 
 [[nodiscard]] nlohmann::json to_json(const RoundRecord& record);
@@ -78,5 +79,14 @@ struct Tensor {
 };
 void write_safetensors(const std::filesystem::path& path, const std::vector<Tensor>& tensors,
                        const std::map<std::string, std::string>& metadata);
+
+// read_safetensors reads what write_safetensors wrote, tensors in the order of their data. Throws
+// DecodeError for anything else: a header that is not one, another type than F32, tensors that
+// overlap, leave gaps or do not fill the file.
+struct Tensors {
+  std::vector<Tensor> tensors;
+  std::map<std::string, std::string> metadata;
+};
+[[nodiscard]] Tensors read_safetensors(const std::filesystem::path& path);
 
 }  // namespace blindsum::report

@@ -37,6 +37,7 @@ RoundRecord any_record(SeededRandom& random) {
       for (auto& count : row) count = random.next_u64();
     }
     record.evaluation = evaluation;
+    record.model_digest = "sha256:" + std::to_string(random.next_u64());
   }
   return record;
 }
