@@ -1,3 +1,4 @@
+#include <array>
 #include <bit>
 #include <functional>
 #include <numeric>
@@ -10,6 +11,13 @@
 #include "shared/report/records.h"
 
 namespace blindsum::report {
+namespace {
+
+std::size_t values_in(const std::vector<std::size_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+}
+
+}  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<Tensor>& tensors,
                        const std::map<std::string, std::string>& metadata) {
@@ -17,8 +25,7 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::size_t bytes = 0;
   for (const Tensor& tensor : tensors) {
-    const std::size_t values = std::accumulate(tensor.shape.begin(), tensor.shape.end(),
-                                               std::size_t{1}, std::multiplies<>());
+    const std::size_t values = values_in(tensor.shape);
     if (values != tensor.values.size()) {
       throw Error("tensor '" + tensor.name + "' has " + std::to_string(tensor.values.size()) +
                   " values, its shape needs " + std::to_string(values));
@@ -42,6 +49,60 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
     for (const float value : tensor.values) append_le32(file, std::bit_cast<std::uint32_t>(value));
   }
   write_file_atomic(path, ByteView(file));
+}
+
+Tensors read_safetensors(const std::filesystem::path& path) {
+  const Bytes file = read_file(path);
+  const auto require = [&](bool is_right, const std::string& what) {
+    if (!is_right) throw DecodeError(path.string() + ": not a safetensors file: " + what);
+  };
+  require(file.size() >= 8, "it has no header");
+  const std::uint64_t header_bytes = read_le64(file, 0);
+  require(header_bytes <= file.size() - 8, "the header is longer than the file");
+  const auto text = reinterpret_cast<const char*>(file.data() + 8);
+  const auto header = nlohmann::json::parse(text, text + header_bytes, nullptr, false);
+  require(header.is_object(), "the header is not a JSON object");
+
+  Tensors content;
+  const std::size_t begin = 8 + header_bytes;
+  std::map<std::size_t, std::pair<Tensor, std::size_t>> by_offset;  // with the end of its data
+  try {
+    for (const auto& [name, entry] : header.items()) {
+      if (name == "__metadata__") {
+        entry.get_to(content.metadata);
+        continue;
+      }
+      require(entry.at("dtype") == "F32", "tensor '" + name + "' is not F32");
+      const auto offsets = entry.at("data_offsets").get<std::array<std::size_t, 2>>();
+      Tensor tensor{name, entry.at("shape").get<std::vector<std::size_t>>(), {}};
+      require(offsets[0] <= offsets[1] && offsets[1] <= file.size() - begin,
+              "tensor '" + name + "' lies outside the file");
+      require(values_in(tensor.shape) == (offsets[1] - offsets[0]) / 4 &&
+                  (offsets[1] - offsets[0]) % 4 == 0,
+              "tensor '" + name + "' does not have the size that its shape needs");
+      // An empty tensor shares its offset with the one that follows.
+      if (offsets[0] == offsets[1]) {
+        content.tensors.push_back(std::move(tensor));
+        continue;
+      }
+      for (std::size_t at = offsets[0]; at < offsets[1]; at += 4) {
+        tensor.values.push_back(std::bit_cast<float>(read_le32(file, begin + at)));
+      }
+      const bool is_new =
+          by_offset.emplace(offsets[0], std::pair(std::move(tensor), offsets[1])).second;
+      require(is_new, "two tensors share their data");
+    }
+  } catch (const nlohmann::json::exception& error) {
+    require(false, error.what());
+  }
+  std::size_t end = 0;
+  for (auto& [offset, entry] : by_offset) {
+    require(offset == end, "the tensors overlap or leave gaps");
+    end = entry.second;
+    content.tensors.push_back(std::move(entry.first));
+  }
+  require(end == file.size() - begin, "bytes follow the last tensor");
+  return content;
 }
 
 }  // namespace blindsum::report
