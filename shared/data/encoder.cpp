@@ -19,7 +19,6 @@ constexpr Words<Encoding, 2> kEncodings("encoding", {"onehot122", "ordinal41"});
 
 constexpr std::array<std::size_t, 3> kCategories{3, 70, 11};
 constexpr std::size_t kOnehot = 3 + 70 + 11;
-constexpr double kClip = 5;
 
 // kIsLogged says which numeric columns pass through log1p: duration, bytes and counters. Flags and
 // rates stay as they are.
@@ -152,6 +151,23 @@ Encoding encoding_from_string(std::string_view name) { return kEncodings.value(n
 std::size_t inputs_of(Encoding encoding) {
   return encoding == Encoding::kOnehot122 ? kOnehot + kNumericFeatures : kFeatures;
 }
+
+std::vector<std::string> input_names(Encoding encoding) {
+  const auto features = feature_names();
+  if (encoding == Encoding::kOrdinal41) return {features.begin(), features.end()};
+  std::vector<std::string> names;
+  const std::array values{protocols(), services(), flags()};
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    for (const std::string_view value : values[k]) {
+      names.push_back(std::string(features[1 + k]) + "=" + std::string(value));
+    }
+  }
+  names.emplace_back(features[0]);
+  for (const std::string_view name : features.subspan(4)) names.emplace_back(name);
+  return names;
+}
+
+bool is_logged(std::size_t column) { return kIsLogged.at(column); }
 
 Statistics statistics_of(const RecordTable& records) {
   Statistics statistics;

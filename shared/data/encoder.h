@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,16 @@ enum class Encoding : std::uint8_t { kOnehot122, kOrdinal41 };
 [[nodiscard]] std::string_view to_string(Encoding encoding);         // "onehot122", "ordinal41"
 [[nodiscard]] Encoding encoding_from_string(std::string_view name);  // Throws ConfigError.
 [[nodiscard]] std::size_t inputs_of(Encoding encoding);              // 122 or 41
+
+// input_names says what each input of the encoding is: "protocol_type=tcp", …, "duration", … for
+// kOnehot122, the 41 columns for kOrdinal41.
+[[nodiscard]] std::vector<std::string> input_names(Encoding encoding);
+
+// is_logged says whether a numeric column (0 to 37, file order) passes through log1p in kOnehot122.
+[[nodiscard]] bool is_logged(std::size_t column);
+
+// Standardised values are clipped to ± kClip.
+inline constexpr double kClip = 5;
 
 // Statistics are the integers that parties sum in round 0: rows, rows per class, and for each
 // numeric column Σq and Σq², where q = round(2^12 · t(x)) and t is log1p or the identity by column.

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <memory>
+#include <unordered_map>
 #include <utility>
 
 #include <zlib.h>
@@ -296,6 +297,53 @@ RecordTable read_kdd(const std::filesystem::path& path) {
       });
   table.attack_names = std::move(attacks.names);
   return table;
+}
+
+RecordTable select(const RecordTable& table, std::span<const std::uint32_t> rows) {
+  RecordTable selected;
+  selected.rows = rows.size();
+  selected.numeric.reserve(rows.size() * kNumericFeatures);
+  selected.categories.reserve(rows.size());
+  selected.attacks.reserve(rows.size());
+  selected.classes.reserve(rows.size());
+  for (const std::uint32_t row : rows) {
+    const double* numeric = table.numeric.data() + row * kNumericFeatures;
+    selected.numeric.insert(selected.numeric.end(), numeric, numeric + kNumericFeatures);
+    selected.categories.push_back(table.categories[row]);
+    selected.attacks.push_back(table.attacks[row]);
+    selected.classes.push_back(table.classes[row]);
+  }
+  selected.attack_names = table.attack_names;
+  return selected;
+}
+
+DistinctRows distinct_rows(const RecordTable& table) {
+  const auto numeric_of = [&](std::uint32_t row) {
+    return std::span(table.numeric).subspan(row * kNumericFeatures, kNumericFeatures);
+  };
+  const auto hash = [&](std::uint32_t row) {
+    const std::span<const double> numeric = numeric_of(row);
+    const std::string_view bytes(reinterpret_cast<const char*>(numeric.data()),
+                                 numeric.size_bytes());
+    return std::hash<std::string_view>{}(bytes) + table.attacks[row];
+  };
+  const auto equal = [&](std::uint32_t a, std::uint32_t b) {
+    return table.attacks[a] == table.attacks[b] && table.categories[a] == table.categories[b] &&
+           std::ranges::equal(numeric_of(a), numeric_of(b));
+  };
+  std::unordered_map<std::uint32_t, std::size_t, decltype(hash), decltype(equal)> places(0, hash,
+                                                                                         equal);
+  DistinctRows distinct;
+  for (std::uint32_t row = 0; row < table.rows; ++row) {
+    const auto [found, is_new] = places.emplace(row, distinct.rows.size());
+    if (is_new) {
+      distinct.rows.push_back(row);
+      distinct.multiplicity.push_back(1);
+    } else {
+      ++distinct.multiplicity[found->second];
+    }
+  }
+  return distinct;
 }
 
 RawFile read_raw(const std::filesystem::path& path) {

@@ -47,6 +47,17 @@ struct RecordTable {
 // "file:line: what".
 [[nodiscard]] RecordTable read_kdd(const std::filesystem::path& path);
 
+// select returns the given rows of `table`, in the given order (repeats allowed).
+[[nodiscard]] RecordTable select(const RecordTable& table, std::span<const std::uint32_t> rows);
+
+// distinct_rows returns the rows of `table` that no earlier row equals in all features and the
+// attack, and in `multiplicity` how often each of them occurs.
+struct DistinctRows {
+  std::vector<std::uint32_t> rows;
+  std::vector<std::uint32_t> multiplicity;
+};
+[[nodiscard]] DistinctRows distinct_rows(const RecordTable& table);
+
 // RawFile keeps the text of a file and where its lines are, for cutting shards without changing a
 // byte of a record.
 struct RawFile {
