@@ -55,6 +55,9 @@ class KeyHolder : public wire::Session {
   // parameters of the model as it stands; the final ones after a good end.
   [[nodiscard]] const model::Parameters& parameters() const { return parameters_; }
 
+  // scaler standardises the model's inputs. Throws IntegrityError before round 0 has ended.
+  [[nodiscard]] data::Scaler scaler() const { return data::Scaler::from_statistics(statistics_); }
+
  private:
   enum class State { kWaiting, kCollecting, kEnded };
 

@@ -54,7 +54,7 @@ int run(const char* role_file) {
         program.ending = [holder, path = file.files.model] {
           role::Ending ending{holder->fault(), holder->reason(), {}};
           if (ending.fault == Fault::kNone) {
-            key_holder::save_model(path, holder->shape(), holder->parameters());
+            key_holder::save_model(path, holder->shape(), holder->parameters(), holder->scaler());
             ending.extra["model_digest"] = digest_text(model::model_digest(holder->parameters()));
           }
           return ending;

@@ -1,8 +1,13 @@
 #include "party/key_holder/make.h"
 
+#include <map>
+#include <string>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "party/key_holder/key_store.h"
+#include "shared/core/error.h"
 #include "shared/crypto/secret/decryptor.h"
 #include "shared/role/codec.h"
 #include "shared/role/learning.h"
@@ -24,6 +29,32 @@ class PaillierOpener : public crypto::UpdateOpener {
   crypto::SecretKey key_;
   std::unique_ptr<crypto::UpdateOpener> opener_;
 };
+
+std::map<std::string, std::string> metadata_of(const model::Shape& shape,
+                                               const model::Parameters& parameters,
+                                               const data::Scaler& scaler) {
+  using nlohmann::json;
+  const auto inputs = data::input_names(data::Encoding::kOnehot122);
+  const std::size_t first_numeric = inputs.size() - data::kNumericFeatures;
+  json logged = json::array();
+  for (std::size_t column = 0; column < data::kNumericFeatures; ++column) {
+    if (data::is_logged(column)) logged.push_back(inputs[first_numeric + column]);
+  }
+  json classes = json::array();
+  for (std::size_t c = 0; c < data::kClasses; ++c) {
+    classes.push_back(data::to_string(static_cast<data::TrafficClass>(c)));
+  }
+  return {{"model_digest", digest_text(model::model_digest(parameters))},
+          {"activation", std::string(to_string(shape.activation))},
+          {"encoding", std::string(to_string(data::Encoding::kOnehot122))},
+          {"classes", classes.dump()},
+          {"columns", json(data::feature_names()).dump()},
+          {"inputs", json(inputs).dump()},
+          {"log1p", logged.dump()},
+          {"mean", json(scaler.mean).dump()},
+          {"deviation", json(scaler.deviation).dump()},
+          {"clip", json(data::kClip).dump()}};
+}
 
 }  // namespace
 
@@ -58,7 +89,7 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
 }
 
 void save_model(const std::filesystem::path& path, const model::Shape& shape,
-                const model::Parameters& parameters) {
+                const model::Parameters& parameters, const data::Scaler& scaler) {
   std::vector<report::Tensor> tensors;
   auto next = parameters.begin();
   for (const auto& [inputs, outputs] : shape.layers()) {
@@ -71,9 +102,32 @@ void save_model(const std::filesystem::path& path, const model::Shape& shape,
     take(".weight", {inputs, outputs}, inputs * outputs);
     take(".bias", {outputs}, outputs);
   }
-  report::write_safetensors(path, tensors,
-                            {{"model_digest", digest_text(model::model_digest(parameters))},
-                             {"activation", std::string(to_string(shape.activation))}});
+  report::write_safetensors(path, tensors, metadata_of(shape, parameters, scaler));
+}
+
+model::Parameters load_model(const std::filesystem::path& path, const model::Shape& shape) {
+  const report::Tensors file = report::read_safetensors(path);
+  const auto layers = shape.layers();
+  const auto require = [&](bool is_right, const char* what) {
+    if (!is_right) throw DecodeError(path.string() + ": " + what);
+  };
+  require(file.tensors.size() == 2 * layers.size(), "another number of layers than the model has");
+  model::Parameters parameters;
+  for (std::size_t i = 0; i < file.tensors.size(); ++i) {
+    const auto& [inputs, outputs] = layers[i / 2];
+    const report::Tensor& tensor = file.tensors[i];
+    const bool is_weight = i % 2 == 0;
+    const std::string name = "layer" + std::to_string(i / 2) + (is_weight ? ".weight" : ".bias");
+    const std::vector<std::size_t> dimensions =
+        is_weight ? std::vector{inputs, outputs} : std::vector{outputs};
+    require(tensor.name == name && tensor.shape == dimensions, "another shape than the model's");
+    parameters.insert(parameters.end(), tensor.values.begin(), tensor.values.end());
+  }
+  const auto digest = file.metadata.find("model_digest");
+  require(digest != file.metadata.end() &&
+              digest->second == digest_text(model::model_digest(parameters)),
+          "the parameters are not those of its model_digest");
+  return parameters;
 }
 
 }  // namespace blindsum::key_holder

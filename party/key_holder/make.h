@@ -15,8 +15,14 @@ namespace blindsum::key_holder {
                                                          report::RecordWriter& records);
 
 // save_model writes the parameters as model.safetensors: "layer0.weight" (inputs × outputs),
-// "layer0.bias", ….
+// "layer0.bias", …. Its metadata hold all that a prediction needs: activation, classes, input
+// names, and how the numeric inputs are standardised (as JSON texts; see scenarios/README.md).
 void save_model(const std::filesystem::path& path, const model::Shape& shape,
-                const model::Parameters& parameters);
+                const model::Parameters& parameters, const data::Scaler& scaler);
+
+// load_model reads the parameters back. Throws DecodeError when they are not of this shape or not
+// those of the digest in the file.
+[[nodiscard]] model::Parameters load_model(const std::filesystem::path& path,
+                                           const model::Shape& shape);
 
 }  // namespace blindsum::key_holder

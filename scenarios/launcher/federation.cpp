@@ -313,7 +313,8 @@ class MemoryFederation : public Federation {
                                 ? member.program.ending()
                                 : role::Ending{Fault::kInterrupted, "stopped", {}};
       if (member.peer == wire::kKeyHolderPeer && ending.fault == Fault::kNone) {
-        key_holder::save_model(model_path(plan_.folder), holder->shape(), holder->parameters());
+        key_holder::save_model(model_path(plan_.folder), holder->shape(), holder->parameters(),
+                               holder->scaler());
         ending.extra["model_digest"] = digest_text(model::model_digest(holder->parameters()));
       }
       member.records->end(
