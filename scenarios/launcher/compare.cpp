@@ -2,17 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <map>
+#include <utility>
 #include <vector>
 
-#include <sys/resource.h>
-
+#include "party/key_holder/make.h"
+#include "scenarios/launcher/baselines.h"
+#include "scenarios/launcher/gains.h"
 #include "scenarios/launcher/summary.h"
 #include "shared/core/file.h"
 #include "shared/core/thread_pool.h"
-#include "shared/data/encoder.h"
-#include "shared/model/network.h"
-#include "shared/model/optimizer.h"
-#include "shared/model/training.h"
 #include "shared/role/codec.h"
 #include "shared/role/learning.h"
 
@@ -21,165 +21,255 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::uint32_t kCentralizedParty = 0xffffffff;  // the batches of no party
 constexpr const char* kCentralized = "centralized";
+constexpr const char* kLocal = "local";
+constexpr const char* kFloat = "federated_float";
 constexpr const char* kInteger = "federated_integer";
 constexpr const char* kEncrypted = "federated_encrypted";
+constexpr std::array kRuns{kCentralized, kLocal, kFloat, kInteger, kEncrypted};
+constexpr std::array kQualities{"accuracy", "macro_f1", "cost"};
 
-// Pile is all data of a run in one place, encoded.
-struct Pile {
-  data::Statistics statistics;
-  data::Dataset train, test;
-};
-
-Pile load_pile(const DataSource& source) {
-  Pile pile;
-  data::Scaler scaler;
-  {
-    const data::RecordTable records = data::read_kdd(source.train);
-    pile.statistics = data::statistics_of(records);
-    scaler = data::Scaler::from_statistics(pile.statistics);
-    pile.train = data::encode_onehot122(records, scaler);
+// digests_of returns the digest of the model after each of the key-holder's rounds.
+std::map<std::uint32_t, std::string> digests_of(const std::filesystem::path& run) {
+  std::map<std::uint32_t, std::string> digests;
+  for (const json& line : report::read_records(run / "rounds.jsonl")) {
+    const report::RoundRecord record = report::round_record_from_json(line);
+    if (record.role == to_string(wire::kKeyHolderPeer)) {
+      digests[record.round] = record.model_digest;
+    }
   }
-  pile.test = data::encode_onehot122(data::read_kdd(source.test), scaler, true);
-  return pile;
+  return digests;
 }
 
-report::Evaluation evaluation_of(const model::Confusion& confusion) {
-  const model::Metrics metrics = model::metrics_of(confusion);
-  return {metrics.accuracy, metrics.macro_f1, metrics.cost, metrics.recall, confusion.counts};
-}
+// Comparison is one call of compare. Its json is compare.json as far as it has come.
+class Comparison {
+ public:
+  Comparison(const RunOptions& options, Progress& progress, std::uint32_t seeds)
+      : options_(options), progress_(progress), seeds_(seeds) {}
 
-double peak_rss_mib() {
-  struct rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
+  RunResult go() {
+    std::filesystem::create_directories(options_.folder);
+    json_["seeds"] = json::array();
+    try {
+      (void)role::limits_of(options_.settings);  // before anything is trained
+      for (std::uint32_t i = 0; i < seeds_; ++i) {
+        if (!compare_seed(options_.settings.seed + i, i == 0)) break;
+      }
+    } catch (const std::exception& error) {
+      ending_ = {fault_of(error), error.what()};
+    }
+    progress_.end();
+    add_spreads();
+    json_["status"] = to_string(ending_.fault);
+    if (ending_.fault != Fault::kNone) json_["reason"] = ending_.reason;
+    write_file_atomic(options_.folder / "compare.json", json_text(json_));
+    return {ending_, json_};
+  }
 
-std::string padded(const std::string& text, std::size_t width, bool is_left = false) {
-  const std::size_t missing = width > text.size() ? width - text.size() : 0;
-  return is_left ? text + std::string(missing, ' ') : std::string(missing, ' ') + text;
-}
+ private:
+  // Seed is what one seed needs: its settings, folder and data.
+  struct Seed {
+    settings::Settings settings;
+    std::filesystem::path folder;
+    bool is_first = false;
+  };
+
+  // compare_seed returns false once something did not end well.
+  bool compare_seed(std::uint64_t number, bool is_first) {
+    Seed seed{options_.settings, options_.folder, is_first};
+    seed.settings.seed = number;
+    if (!is_first) seed.folder /= "seed-" + std::to_string(number);
+    if (seeds_ > 1) progress_.say("seed " + std::to_string(number));
+    find_data_of(seed);
+
+    AloneTraining alone;
+    std::optional<Workload> workload = load_workload(seed.settings, *data_);
+    if (is_first) {
+      ThreadPool pool(seed.settings.threads);
+      json_["sanity"] = sanity_of(*workload, pool);
+    }
+    progress_.say("centralized: all rows in one place");
+    if (!keep_training(seed, kCentralized,
+                       train_centralized(seed.settings, *workload, progress_, *options_.stop))) {
+      return false;
+    }
+    progress_.say("local: each of " + std::to_string(seed.settings.parties) +
+                  " parties alone on its own shard");
+    alone = train_alone(seed.settings, *workload, progress_, *options_.stop);
+    if (!keep_alone(seed, alone)) return false;
+    progress_.say("federated_float: the same federation in floating point");
+    Training in_float = train_federated_float(seed.settings, *workload, progress_, *options_.stop);
+    const data::Statistics joint = in_float.statistics;
+    if (!keep_training(seed, kFloat, std::move(in_float))) return false;
+    const TestSet test = std::move(workload->test);
+    workload.reset();  // the roles need the memory
+
+    if (!federated(seed, kInteger, "none") || !federated(seed, kEncrypted, "paillier")) {
+      return false;
+    }
+    json_["seeds"].push_back(number);
+    if (!judge(seed)) return false;
+    return !is_first || add_gains(seed, test, alone, joint);
+  }
+
+  // find_data_of finds the data once; only the synthetic set depends on the seed.
+  void find_data_of(const Seed& seed) {
+    if (!seed.is_first && data_->name != "synthetic") return;
+    data_ = find_data(seed.settings, options_.data_directory, seed.folder / "data",
+                      [&](const std::string& text) { progress_.warn(text); });
+  }
+
+  // keep takes a run's summary, which becomes its entry when its seed is the first.
+  bool keep(const Seed& seed, const char* name, const json& summary, const Ending& ending) {
+    if (seed.is_first) json_[name] = summary;
+    if (!summary["final"].is_null() && ending.fault == Fault::kNone) {
+      json quality = {{"seed", seed.settings.seed}};
+      for (const char* key : kQualities) quality[key] = summary["final"][key];
+      json_["by_seed"][name].push_back(quality);
+    }
+    if (ending.fault == Fault::kNone) return true;
+    ending_ = {ending.fault, std::string(name) + ": " + ending.reason};
+    return false;
+  }
+
+  static void write_results(const std::filesystem::path& folder, const Records& records,
+                            const json& summary) {
+    std::filesystem::create_directories(folder);
+    write_rounds(folder / "rounds.jsonl", records);
+    write_file_atomic(folder / "summary.json", json_text(summary));
+  }
+
+  bool keep_training(const Seed& seed, const char* name, Training training) {
+    const auto folder = seed.folder / name;
+    write_results(folder, training.records, training.summary);
+    if (training.ending.fault == Fault::kNone) {
+      key_holder::save_model(folder / "model.safetensors", role::shape_of(seed.settings),
+                             training.parameters,
+                             data::Scaler::from_statistics(training.statistics));
+    }
+    return keep(seed, name, training.summary, training.ending);
+  }
+
+  bool keep_alone(const Seed& seed, AloneTraining& alone) {
+    json& parties = alone.summary["per_party"] = json::array();
+    for (std::size_t k = 0; k < alone.parties.size(); ++k) {
+      const AloneParty& party = alone.parties[k];
+      const model::Metrics metrics = model::metrics_of(sum_of(party.test));
+      json class_rows = json::array();
+      for (std::size_t c = 0; c < data::kClasses; ++c) {
+        class_rows.push_back(party.statistics.class_rows(c));
+      }
+      parties.push_back({{"party", k},
+                         {"rows", party.statistics.rows()},
+                         {"class_rows", class_rows},
+                         {"final",
+                          {{"accuracy", metrics.accuracy},
+                           {"macro_f1", metrics.macro_f1},
+                           {"cost", metrics.cost},
+                           {"recall", metrics.recall}}}});
+    }
+    write_results(seed.folder / kLocal, alone.records, alone.summary);
+    return keep(seed, kLocal, alone.summary, alone.ending);
+  }
+
+  bool federated(const Seed& seed, const char* name, const char* cipher) {
+    RunOptions run = options_;
+    run.settings = seed.settings;
+    run.settings.cipher = cipher;
+    run.folder = seed.folder / name;
+    run.data = data_;
+    progress_.say(std::string(name) + ":");
+    const RunResult result = run_scenario(run, progress_);
+    return keep(seed, name, result.summary, result.ending);
+  }
+
+  // judge says whether the encrypted and the integer run of a seed ended in the same model.
+  bool judge(const Seed& seed) {
+    const auto integer = seed.folder / kInteger;
+    const auto encrypted = seed.folder / kEncrypted;
+    const auto digest_in = [](const std::filesystem::path& folder) {
+      return json::parse(read_text_file(folder / "summary.json")).at("model_digest");
+    };
+    const auto difference = first_difference(integer, encrypted);
+    const bool is_identical = digest_in(integer) == digest_in(encrypted) && !difference;
+    json_["identical"] = is_identical;
+    json_["first_difference"] = difference ? json(*difference) : json();
+    if (is_identical) return true;
+    ending_ = {Fault::kIntegrity, "the encrypted and the integer run with seed " +
+                                      std::to_string(seed.settings.seed) +
+                                      " ended in different models" +
+                                      (difference ? "; round " + std::to_string(*difference) +
+                                                        " is the first whose model differs"
+                                                  : "")};
+    return false;
+  }
+
+  // add_gains also checks that the model file gives the confusion matrix that the run recorded.
+  bool add_gains(const Seed& seed, const TestSet& test, const AloneTraining& alone,
+                 const data::Statistics& joint) {
+    const model::Shape shape = role::shape_of(seed.settings);
+    const auto path = seed.folder / kEncrypted / "model.safetensors";
+    ThreadPool pool(seed.settings.threads);
+    const auto by_attack =
+        evaluate_by_attack(shape, key_holder::load_model(path, shape),
+                           test.encode(data::Scaler::from_statistics(joint)), pool);
+    json_["gains"] = gains_of(test.attacks(), alone.parties, by_attack);
+    if (json(sum_of(by_attack).counts) == json_[kEncrypted]["confusion"]) return true;
+    ending_ = {Fault::kIntegrity,
+               path.string() + ": the model does not give the confusion matrix of its run"};
+    return false;
+  }
+
+  void add_spreads() {
+    if (!json_.contains("by_seed")) return;
+    for (const char* run : kRuns) {
+      if (!json_["by_seed"].contains(run)) continue;
+      for (const char* key : kQualities) {
+        std::vector<double> values;
+        for (const json& seed : json_["by_seed"][run]) values.push_back(seed[key].get<double>());
+        const Spread spread = spread_of(values);
+        json_["mean"][run][key] = spread.mean;
+        json_["deviation"][run][key] = spread.deviation;
+      }
+    }
+  }
+
+  const RunOptions& options_;
+  Progress& progress_;
+  std::uint32_t seeds_;
+  std::optional<DataSource> data_;
+  json json_ = json::object();
+  Ending ending_;
+};
 
 }  // namespace
 
-RunResult train_centralized(const settings::Settings& settings, const DataSource& data,
-                            Progress& progress, const std::atomic<bool>& stop) {
-  const report::Stopwatch wall;
-  Figures figures;
-  figures.data = data.name;
-  const Pile pile = load_pile(data);
-  figures.data_s = wall.seconds();
-
-  const model::Shape shape = role::shape_of(settings);
-  model::Parameters parameters = model::initial_parameters(shape, settings.seed);
-  model::Optimizer optimizer(role::optimizer_of(settings), parameters.size(), settings.rounds);
-  const auto class_weights =
-      model::class_weights_from(role::class_weights_of(settings), pile.statistics);
-  const std::size_t batch = std::size_t{settings.parties} * settings.local.batch_rows;
-  ThreadPool pool(settings.threads);
-
-  Records records;
-  const report::Stopwatch train;
-  progress.begin(settings.rounds);
-  std::uint32_t round = 0;
-  while (round < settings.rounds && !stop) {
-    ++round;
-    report::RoundRecord record;
-    record.round = round;
-    record.role = kCentralized;
-    report::Stopwatch watch;
-    const auto rows =
-        model::batch_rows(pile.train.rows, batch, settings.seed, kCentralizedParty, round);
-    optimizer.step(parameters,
-                   model::gradient_of(shape, parameters, pile.train, rows, class_weights).values);
-    record.phase_s["train"] = watch.restart();
-    if (round == settings.rounds || round % settings.evaluate_every == 0) {
-      record.evaluation = evaluation_of(model::evaluate(shape, parameters, pile.test, pool));
-      record.phase_s["evaluate"] = watch.seconds();
-    }
-    progress.round({round, record.evaluation, record.phase_s, 0});
-    records.rounds.push_back(std::move(record));
-  }
-  progress.end();
-  figures.train_s = train.seconds();
-  figures.wall_s = wall.seconds();
-  records.ends.push_back({{"role", kCentralized},
-                          {"peak_rss_mib", peak_rss_mib()},
-                          {"model_digest", digest_text(model::model_digest(parameters))}});
-  Ending ending;
-  if (round < settings.rounds) ending = {Fault::kInterrupted, "interrupted by the user"};
-  json summary = summary_of(settings, records, ending, figures);
-  for (const char* key : {"cipher", "key_bits", "randomizer", "kernel"}) summary[key] = nullptr;
-  return {ending, summary};
+RunResult compare(const RunOptions& options, Progress& progress, std::uint32_t seeds) {
+  return Comparison(options, progress, seeds).go();
 }
 
-RunResult compare(const RunOptions& options, Progress& progress) {
-  (void)role::limits_of(options.settings);  // before anything is trained
-  std::filesystem::create_directories(options.folder);
-  const DataSource data =
-      find_data(options.settings, options.data_directory, options.folder / "data",
-                [&](const std::string& text) { progress.warn(text); });
-  json comparison = json::object();
-  Ending ending;
-  const auto keep = [&](const char* name, RunResult result) {
-    comparison[name] = std::move(result.summary);
-    if (ending.fault == Fault::kNone && result.ending.fault != Fault::kNone) {
-      ending = {result.ending.fault, std::string(name) + ": " + result.ending.reason};
-    }
-    return ending.fault == Fault::kNone;
-  };
-  const auto federated = [&](const char* name, const char* cipher) {
-    RunOptions run = options;
-    run.settings.cipher = cipher;
-    run.folder = options.folder / name;
-    run.data = data;
-    return keep(name, run_scenario(run, progress));
-  };
-
-  progress.say("centralized: all rows in one place");
-  bool is_good =
-      keep(kCentralized, train_centralized(options.settings, data, progress, *options.stop));
-  is_good = is_good && federated(kInteger, "none");
-  is_good = is_good && federated(kEncrypted, "paillier");
-  if (is_good) {
-    const bool is_identical =
-        comparison[kInteger]["model_digest"] == comparison[kEncrypted]["model_digest"];
-    comparison["identical"] = is_identical;
-    if (!is_identical) {
-      ending = {Fault::kIntegrity,
-                "the encrypted run and the integer run ended in different models"};
-    }
-  }
-  write_file_atomic(options.folder / "compare.json", json_text(comparison));
-  return {ending, comparison};
+std::optional<std::uint32_t> first_difference(const std::filesystem::path& run,
+                                              const std::filesystem::path& other) {
+  const auto ours = digests_of(run);
+  const auto theirs = digests_of(other);
+  const auto [a, b] = std::mismatch(ours.begin(), ours.end(), theirs.begin(), theirs.end());
+  if (a == ours.end() && b == theirs.end()) return {};
+  if (a == ours.end()) return b->first;
+  if (b == theirs.end()) return a->first;
+  return std::min(a->first, b->first);
 }
 
-std::string comparison_table(const json& comparison) {
-  std::string text = padded("run", 20, true);
-  for (const char* title : {"accuracy %", "macro-F1", "cost", "s/round", "MB up/party"}) {
-    text += padded(title, 12);
-  }
-  text += "  model\n";
-  for (const char* name : {kCentralized, kInteger, kEncrypted}) {
-    if (!comparison.contains(name) || comparison[name]["final"].is_null()) continue;
-    const json& run = comparison[name];
-    const json& quality = run["final"];
-    const double parties = run["parties"].get<double>();
-    text += padded(name, 20, true);
-    text += padded(fixed(100 * quality["accuracy"].get<double>(), 2), 12);
-    text += padded(fixed(quality["macro_f1"].get<double>(), 4), 12);
-    text += padded(fixed(quality["cost"].get<double>(), 4), 12);
-    text += padded(fixed(run["train_s"].get<double>() / run["rounds"].get<double>(), 4), 12);
-    text += padded(fixed(run["bytes_up"].get<double>() / parties / 1e6, 2), 12);
-    text += "  " + run["model_digest"].get<std::string>().substr(0, 7 + 12) + "\n";
-  }
-  if (comparison.contains("identical")) {
-    text += comparison["identical"].get<bool>()
-                ? "encrypted and integer runs ended in the same model, bit for bit\n"
-                : "MISMATCH: encrypted and integer runs ended in different models\n";
-  }
-  return text;
+Spread spread_of(const std::vector<double>& values) {
+  Spread spread;
+  if (values.empty()) return spread;
+  const auto count = static_cast<double>(values.size());
+  for (const double value : values) spread.mean += value;
+  spread.mean /= count;
+  if (values.size() < 2) return spread;
+  double squares = 0;
+  for (const double value : values) squares += (value - spread.mean) * (value - spread.mean);
+  spread.deviation = std::sqrt(squares / (count - 1));
+  return spread;
 }
 
 }  // namespace blindsum::launcher

@@ -1,8 +1,12 @@
-// The same training three ways: on one pile of all rows, federated in the clear, federated and
-// encrypted.
+// The same training five ways, with the same seeds: on one pile of all rows, each party alone,
+// federated in floating point, in integers, and encrypted.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -10,21 +14,27 @@
 
 namespace blindsum::launcher {
 
-// train_centralized trains in this process on all training rows together: in each round one batch
-// of parties × batch_rows rows, with the initial weights, optimiser, class weights and evaluations
-// of the federated run, in floating point without clipping. The result has the
-// form of run_scenario's; once `stop` is true it ends as interrupted.
-[[nodiscard]] RunResult train_centralized(const settings::Settings& settings,
-                                          const DataSource& data, Progress& progress,
-                                          const std::atomic<bool>& stop);
+// compare runs the five for each of `seeds` seeds, from the scenario's on, and writes compare.json
+// into options.folder, beside one folder a run (of later seeds in seed-<s>). It ends with the first
+// run that did not end well, or kIntegrity when an encrypted run and its integer run end in
+// different models. The summary is compare.json (format: scenarios/README.md); it is written
+// whatever happened, with "status" and "reason".
+[[nodiscard]] RunResult compare(const RunOptions& options, Progress& progress,
+                                std::uint32_t seeds = 1);
 
-// compare runs the three and writes compare.json into options.folder, beside the result folders
-// federated_integer and federated_encrypted. The ending is the first run's that did not end well;
-// kIntegrity when the encrypted and the integer run end in different models. The summary is
-// compare.json: one summary per run, and "identical".
-[[nodiscard]] RunResult compare(const RunOptions& options, Progress& progress);
-
-// comparison_table formats compare.json for people.
+// comparison_table formats compare.json for people: one row a run, and who gains what.
 [[nodiscard]] std::string comparison_table(const nlohmann::json& comparison);
+
+// first_difference returns the first round after which the key-holder's models of two runs differ,
+// by the digests in their rounds.jsonl; a round that one of them lacks differs. Nothing when all
+// are equal.
+[[nodiscard]] std::optional<std::uint32_t> first_difference(const std::filesystem::path& run,
+                                                            const std::filesystem::path& other);
+
+// Spread is mean and sample standard deviation (divided by n − 1; 0 for one value).
+struct Spread {
+  double mean = 0, deviation = 0;
+};
+[[nodiscard]] Spread spread_of(const std::vector<double>& values);
 
 }  // namespace blindsum::launcher

@@ -54,6 +54,13 @@ nlohmann::json to_json(const DataSource& source) {
           {"test", {{"file", source.test.string()}, {"sha256", source.test_sha256}}}};
 }
 
+std::vector<std::vector<std::uint32_t>> shards_of(const settings::Settings& settings,
+                                                  const data::RawFile& train) {
+  const data::PartitionSettings partition{data::partition_from_string(settings.data.partition.kind),
+                                          settings.data.partition.alpha};
+  return data::partition(train, partition, settings.parties, settings.seed);
+}
+
 std::filesystem::path shard_path(const std::filesystem::path& directory, std::uint32_t party) {
   return directory / ("party-" + std::to_string(party) + ".csv");
 }
@@ -61,9 +68,7 @@ std::filesystem::path shard_path(const std::filesystem::path& directory, std::ui
 void cut_shards(const settings::Settings& settings, const std::filesystem::path& train,
                 const std::filesystem::path& directory, const std::atomic<bool>& stop) {
   const data::RawFile file = data::read_raw(train);
-  const data::PartitionSettings partition{data::partition_from_string(settings.data.partition.kind),
-                                          settings.data.partition.alpha};
-  const auto shards = data::partition(file, partition, settings.parties, settings.seed);
+  const auto shards = shards_of(settings, file);
   for (std::uint32_t party = 0; party < settings.parties && !stop; ++party) {
     data::write_shard(file, shards[party], shard_path(directory, party));
   }

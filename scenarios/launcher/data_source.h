@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "shared/data/kdd.h"
 #include "shared/settings/settings.h"
 
 namespace blindsum::launcher {
@@ -35,6 +37,10 @@ using Say = std::function<void(const std::string&)>;
                                    const Say& say);
 
 [[nodiscard]] nlohmann::json to_json(const DataSource& source);
+
+// shards_of says which rows of the training file each party gets.
+[[nodiscard]] std::vector<std::vector<std::uint32_t>> shards_of(const settings::Settings& settings,
+                                                                const data::RawFile& train);
 
 // shard_path is "party-<k>.csv" in `directory`. cut_shards writes one for every party, and gives up
 // once `stop` is true.

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
+#include "scenarios/launcher/baselines.h"
 #include "scenarios/launcher/compare.h"
 #include "scenarios/launcher/scenario.h"
 #include "shared/core/file.h"
@@ -271,8 +272,9 @@ TEST_CASE("centralized training ends in the same model every time") {
   const DataSource data =
       find_data(options.settings, "", folder.path() / "data", [](const auto&) {});
   Progress progress(Verbosity::kQuiet);
-  const RunResult a = train_centralized(options.settings, data, progress, kNeverStop);
-  const RunResult b = train_centralized(options.settings, data, progress, kNeverStop);
+  const Workload workload = load_workload(options.settings, data);
+  const Training a = train_centralized(options.settings, workload, progress, kNeverStop);
+  const Training b = train_centralized(options.settings, workload, progress, kNeverStop);
   CHECK(a.ending.fault == Fault::kNone);
   CHECK(a.summary["model_digest"] == b.summary["model_digest"]);
   CHECK(a.summary["final"]["accuracy"].get<double>() > 0.3);

@@ -10,12 +10,19 @@ namespace blindsum::launcher {
 void add_compare(CLI::App& app, Job& job) {
   const auto arguments = std::make_shared<RunArguments>();
   auto* verb =
-      app.add_subcommand("compare", "Run a scenario centralized, federated, and encrypted");
+      app.add_subcommand("compare", "Run a scenario centralized, alone, federated, and encrypted");
   arguments->add_to(*verb);
-  verb->footer("Example: blindsum compare scenarios/kdd-quick.yaml --json");
-  verb->callback([arguments, &job] {
+  const auto seeds = std::make_shared<std::uint32_t>(1);
+  verb->add_option("--seeds", *seeds, "Repeat everything with as many seeds: mean ± deviation")
+      ->check(CLI::Range(1U, 100U))
+      ->capture_default_str();
+  verb->footer("Example: blindsum compare scenarios/kdd-quick.yaml --seeds 3");
+  verb->callback([arguments, seeds, &job] {
     job = [=] {
-      return run_job(*arguments, "-compare", compare,
+      const auto work = [&](const RunOptions& options, Progress& progress) {
+        return compare(options, progress, *seeds);
+      };
+      return run_job(*arguments, "-compare", work,
                      [](const RunOptions&, const RunResult& result, const Terminal&) {
                        return comparison_table(result.summary);
                      });

@@ -1,0 +1,421 @@
+#include "scenarios/launcher/baselines.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <span>
+#include <utility>
+
+#include <sys/resource.h>
+
+#include "party/local_trainer.h"
+#include "shared/core/hash.h"
+#include "shared/data/partition.h"
+#include "shared/model/optimizer.h"
+#include "shared/model/stump.h"
+#include "shared/model/training.h"
+#include "shared/role/learning.h"
+
+namespace blindsum::launcher {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint32_t kCentralizedParty = 0xffffffff;  // the batches of no party
+constexpr const char* kInterrupted = "interrupted by the user";
+
+double peak_rss_mib() {
+  struct rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+report::Evaluation evaluation_of(const model::Confusion& confusion) {
+  const model::Metrics metrics = model::metrics_of(confusion);
+  return {metrics.accuracy, metrics.macro_f1, metrics.cost, metrics.recall, confusion.counts};
+}
+
+party::TrainerSettings trainer_settings(const settings::Settings& settings, std::uint32_t party,
+                                        std::uint32_t batch_rows) {
+  return {party, settings.seed, role::shape_of(settings), role::class_weights_of(settings),
+          batch_rows};
+}
+
+// Rounds steps one model by the trainers' gradients: the key-holder's work without its integers.
+class Rounds {
+ public:
+  explicit Rounds(const settings::Settings& settings)
+      : shape_(role::shape_of(settings)),
+        parameters_(model::initial_parameters(shape_, settings.seed)),
+        optimizer_(role::optimizer_of(settings), parameters_.size(), settings.rounds) {}
+
+  // step adds the updates in the order of the trainers: the sum does not depend on threads.
+  void step(std::span<const party::LocalTrainer> trainers, std::uint32_t round, ThreadPool& pool) {
+    std::vector<party::LocalUpdate> updates(trainers.size());
+    pool.parallel_for(trainers.size(),
+                      [&](std::size_t i) { updates[i] = trainers[i].train(parameters_, round); });
+    std::vector<double> gradient(parameters_.size(), 0.0);
+    std::uint64_t rows = 0;
+    for (const party::LocalUpdate& update : updates) {
+      for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] += update.weighted_gradient[i];
+      rows += update.rows;
+    }
+    const double weight = static_cast<double>(rows) / trainers[0].settings().batch_rows;
+    for (double& value : gradient) value /= weight;
+    optimizer_.step(parameters_, gradient);
+  }
+
+  [[nodiscard]] const model::Shape& shape() const { return shape_; }
+  [[nodiscard]] const model::Parameters& parameters() const { return parameters_; }
+  [[nodiscard]] std::string digest() const { return digest_text(model::model_digest(parameters_)); }
+
+ private:
+  model::Shape shape_;
+  model::Parameters parameters_;
+  model::Optimizer optimizer_;
+};
+
+json summary_in_process(const settings::Settings& settings, const Records& records,
+                        const Ending& ending, const Figures& figures) {
+  json summary = summary_of(settings, records, ending, figures);
+  for (const char* key : {"cipher", "key_bits", "randomizer", "kernel"}) summary[key] = nullptr;
+  return summary;
+}
+
+// train_together trains one model by the trainers, which know their statistics already.
+Training train_together(const char* name, const settings::Settings& settings,
+                        const Workload& workload, const data::Statistics& statistics,
+                        std::span<const party::LocalTrainer> trainers, double data_s,
+                        ThreadPool& pool, Progress& progress, const std::atomic<bool>& stop) {
+  Training training;
+  training.statistics = statistics;
+  const report::Stopwatch encode_watch;
+  const auto test = workload.test.encode(data::Scaler::from_statistics(statistics));
+  Figures figures;
+  figures.data = workload.name;
+  figures.data_s = data_s + encode_watch.seconds();
+
+  Rounds rounds(settings);
+  std::vector<std::uint32_t> contributors;
+  for (const party::LocalTrainer& trainer : trainers) {
+    if (trainer.settings().party != kCentralizedParty) {
+      contributors.push_back(trainer.settings().party);
+    }
+  }
+  const report::Stopwatch train_watch;
+  progress.begin(settings.rounds);
+  std::uint32_t round = 0;
+  while (round < settings.rounds && !stop) {
+    ++round;
+    report::RoundRecord record;
+    record.round = round;
+    record.role = name;
+    record.contributors = contributors;
+    report::Stopwatch watch;
+    rounds.step(trainers, round, pool);
+    record.phase_s["train"] = watch.restart();
+    if (round == settings.rounds || round % settings.evaluate_every == 0) {
+      record.evaluation = evaluation_of(
+          sum_of(evaluate_by_attack(rounds.shape(), rounds.parameters(), test, pool)));
+      record.phase_s["evaluate"] = watch.seconds();
+    }
+    record.model_digest = rounds.digest();
+    progress.round({round, record.evaluation, record.phase_s, 0});
+    training.records.rounds.push_back(std::move(record));
+  }
+  progress.end();
+  figures.train_s = train_watch.seconds();
+  figures.wall_s = figures.data_s + figures.train_s;
+  if (round < settings.rounds) training.ending = {Fault::kInterrupted, kInterrupted};
+  training.parameters = rounds.parameters();
+  training.records.ends.push_back(
+      {{"role", name}, {"peak_rss_mib", peak_rss_mib()}, {"model_digest", rounds.digest()}});
+  training.summary = summary_in_process(settings, training.records, training.ending, figures);
+  return training;
+}
+
+// Alone is one party's training by itself, as train_alone needs it.
+struct Alone {
+  std::vector<report::RoundRecord> records;  // of the evaluated rounds
+  AloneParty party;
+};
+
+// mean_of is the mean over the parties: qualities are averaged, confusion matrices added, and a
+// phase takes as long as the slowest party.
+report::RoundRecord mean_of(const std::vector<Alone>& parties, std::size_t index) {
+  report::RoundRecord mean;
+  mean.round = parties[0].records[index].round;
+  mean.role = "local";
+  report::Evaluation& sum = mean.evaluation.emplace();
+  for (const Alone& party : parties) {
+    const report::RoundRecord& record = party.records[index];
+    const report::Evaluation& own = *record.evaluation;
+    sum.accuracy += own.accuracy;
+    sum.macro_f1 += own.macro_f1;
+    sum.cost += own.cost;
+    for (std::size_t c = 0; c < data::kClasses; ++c) {
+      sum.recall[c] += own.recall[c];
+      for (std::size_t other = 0; other < data::kClasses; ++other) {
+        sum.confusion[c][other] += own.confusion[c][other];
+      }
+    }
+    for (const auto& [phase, seconds] : record.phase_s) {
+      mean.phase_s[phase] = std::max(mean.phase_s[phase], seconds);
+    }
+  }
+  const auto count = static_cast<double>(parties.size());
+  for (double* value : {&sum.accuracy, &sum.macro_f1, &sum.cost}) *value /= count;
+  for (double& recall : sum.recall) recall /= count;
+  return mean;
+}
+
+std::vector<std::string> attacks_in(const data::RecordTable& records) {
+  std::set<std::string> names;
+  std::vector<bool> seen(records.attack_names.size(), false);
+  for (const std::uint16_t attack : records.attacks) seen[attack] = true;
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    if (seen[i]) names.insert(records.attack_names[i]);
+  }
+  return {names.begin(), names.end()};
+}
+
+// shown writes a value of a record without needless digits.
+std::string shown(double value) {
+  std::string text = fixed(value, 4);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
+// rule_of says in words what the stump asks, in the units of the records.
+std::string rule_of(const model::Stump& stump, const data::Scaler& scaler) {
+  const auto class_name = [](std::uint8_t c) {
+    return std::string(data::to_string(static_cast<data::TrafficClass>(c)));
+  };
+  const auto names = data::input_names(data::Encoding::kOnehot122);
+  const std::string& name = names[stump.feature];
+  const std::size_t first_numeric = names.size() - data::kNumericFeatures;
+  if (stump.feature < first_numeric) {
+    return class_name(stump.high) + " where " + name + ", else " + class_name(stump.low);
+  }
+  const std::size_t column = stump.feature - first_numeric;
+  const double scaled = stump.threshold * scaler.deviation[column] + scaler.mean[column];
+  const double value = data::is_logged(column) ? std::expm1(scaled) : scaled;
+  return class_name(stump.low) + " where " + name + " <= " + shown(value) + ", else " +
+         class_name(stump.high);
+}
+
+}  // namespace
+
+TestSet::TestSet(const data::RecordTable& records) {
+  const data::DistinctRows distinct = data::distinct_rows(records);
+  std::vector<std::vector<std::uint32_t>> rows(records.attack_names.size());
+  attacks_.resize(rows.size());
+  multiplicity_.resize(rows.size());
+  for (std::size_t i = 0; i < distinct.rows.size(); ++i) {
+    const std::uint16_t attack = records.attacks[distinct.rows[i]];
+    rows[attack].push_back(distinct.rows[i]);
+    multiplicity_[attack].push_back(distinct.multiplicity[i]);
+    attacks_[attack].rows += distinct.multiplicity[i];
+  }
+  for (std::size_t attack = 0; attack < rows.size(); ++attack) {
+    attacks_[attack].name = records.attack_names[attack];
+    attacks_[attack].traffic_class = data::class_of(records.attack_names[attack]);
+    records_.push_back(data::select(records, rows[attack]));
+  }
+}
+
+std::vector<data::Dataset> TestSet::encode(const data::Scaler& scaler) const {
+  std::vector<data::Dataset> encoded;
+  for (std::size_t attack = 0; attack < records_.size(); ++attack) {
+    encoded.push_back(data::encode_onehot122(records_[attack], scaler));
+    encoded.back().multiplicity = multiplicity_[attack];
+  }
+  return encoded;
+}
+
+std::vector<model::Confusion> evaluate_by_attack(const model::Shape& shape,
+                                                 const model::Parameters& parameters,
+                                                 const std::vector<data::Dataset>& test,
+                                                 ThreadPool& pool) {
+  std::vector<model::Confusion> confusions;
+  confusions.reserve(test.size());
+  for (const data::Dataset& attack : test) {
+    confusions.push_back(model::evaluate(shape, parameters, attack, pool));
+  }
+  return confusions;
+}
+
+model::Confusion sum_of(const std::vector<model::Confusion>& confusions) {
+  model::Confusion sum;
+  for (const model::Confusion& confusion : confusions) {
+    for (std::size_t c = 0; c < data::kClasses; ++c) {
+      for (std::size_t other = 0; other < data::kClasses; ++other) {
+        sum.counts[c][other] += confusion.counts[c][other];
+      }
+    }
+  }
+  return sum;
+}
+
+Workload load_workload(const settings::Settings& settings, const DataSource& data) {
+  const report::Stopwatch watch;
+  Workload workload{
+      data.name, data::read_kdd(data.train), {}, TestSet(data::read_kdd(data.test)), 0};
+  data::RawFile labels;  // all that the partition looks at
+  labels.attacks = workload.train.attacks;
+  labels.attack_names = workload.train.attack_names;
+  workload.shards = shards_of(settings, labels);
+  workload.load_s = watch.seconds();
+  return workload;
+}
+
+Training train_centralized(const settings::Settings& settings, const Workload& workload,
+                           Progress& progress, const std::atomic<bool>& stop) {
+  const report::Stopwatch watch;
+  ThreadPool pool(settings.threads);
+  std::vector<party::LocalTrainer> trainer;
+  trainer.emplace_back(
+      trainer_settings(settings, kCentralizedParty, settings.parties * settings.local.batch_rows),
+      workload.train);
+  const data::Statistics statistics = trainer[0].statistics();
+  trainer[0].standardise(statistics);
+  return train_together("centralized", settings, workload, statistics, trainer,
+                        workload.load_s + watch.seconds(), pool, progress, stop);
+}
+
+Training train_federated_float(const settings::Settings& settings, const Workload& workload,
+                               Progress& progress, const std::atomic<bool>& stop) {
+  const report::Stopwatch watch;
+  ThreadPool pool(settings.threads);
+  const data::Statistics joint = data::statistics_of(workload.train);
+  std::vector<std::optional<party::LocalTrainer>> parties(workload.shards.size());
+  pool.parallel_for(parties.size(), [&](std::size_t party) {
+    parties[party].emplace(
+        trainer_settings(settings, static_cast<std::uint32_t>(party), settings.local.batch_rows),
+        data::select(workload.train, workload.shards[party]));
+    parties[party]->standardise(joint);
+  });
+  std::vector<party::LocalTrainer> trainers;
+  trainers.reserve(parties.size());
+  for (auto& party : parties) trainers.push_back(std::move(*party));
+  return train_together("federated_float", settings, workload, joint, trainers,
+                        workload.load_s + watch.seconds(), pool, progress, stop);
+}
+
+AloneTraining train_alone(const settings::Settings& settings, const Workload& workload,
+                          Progress& progress, const std::atomic<bool>& stop) {
+  const std::uint64_t steps = std::uint64_t{settings.rounds} * settings.parties;
+  const std::uint64_t least = (steps + kAloneEvaluations - 1) / kAloneEvaluations;
+  // A multiple of evaluate_every, so that the rounds of all runs meet.
+  const std::uint64_t evaluate_every =
+      (least + settings.evaluate_every - 1) / settings.evaluate_every * settings.evaluate_every;
+
+  std::vector<Alone> parties(settings.parties);
+  std::mutex mutex;  // guards what follows, and the progress
+  std::uint64_t done = 0;
+  const auto count_step = [&] {
+    const std::lock_guard lock(mutex);
+    if (++done % settings.parties == 0) {
+      progress.round({static_cast<std::uint32_t>(done / settings.parties), {}, {}, 0});
+    }
+  };
+  const auto train = [&](std::size_t index) {
+    const auto party = static_cast<std::uint32_t>(index);
+    if (stop) return;
+    Alone& alone = parties[index];
+    ThreadPool self(1);
+    std::vector<party::LocalTrainer> trainer;
+    {
+      data::RecordTable shard = data::select(workload.train, workload.shards[index]);
+      alone.party.attacks = attacks_in(shard);
+      trainer.emplace_back(trainer_settings(settings, party, settings.local.batch_rows),
+                           std::move(shard));
+    }
+    const data::Statistics own = trainer[0].statistics();
+    alone.party.statistics = own;
+    trainer[0].standardise(own);
+    const auto test = workload.test.encode(data::Scaler::from_statistics(own));
+    Rounds rounds(settings);
+    report::Stopwatch watch;
+    for (std::uint32_t round = 1; round <= settings.rounds && !stop; ++round) {
+      rounds.step(trainer, round, self);
+      const bool is_last = round == settings.rounds;
+      if (is_last || round % evaluate_every == 0) {
+        report::RoundRecord record;
+        record.round = round;
+        record.role = "local-" + std::to_string(party);
+        record.contributors = {party};
+        record.phase_s["train"] = watch.restart();
+        auto by_attack = evaluate_by_attack(rounds.shape(), rounds.parameters(), test, self);
+        record.evaluation = evaluation_of(sum_of(by_attack));
+        record.phase_s["evaluate"] = watch.restart();
+        record.model_digest = rounds.digest();
+        alone.records.push_back(std::move(record));
+        if (is_last) alone.party.test = std::move(by_attack);
+      }
+      count_step();
+    }
+  };
+
+  ThreadPool pool(settings.threads);
+  Figures figures;
+  figures.data = workload.name;
+  figures.data_s = workload.load_s;
+  const report::Stopwatch train_watch;
+  progress.begin(settings.rounds);
+  pool.parallel_for(parties.size(), train);
+  progress.end();
+  figures.train_s = train_watch.seconds();
+  figures.wall_s = figures.data_s + figures.train_s;
+
+  AloneTraining training;
+  Records means;
+  means.ends.push_back({{"role", "local"}, {"peak_rss_mib", peak_rss_mib()}});
+  if (done < steps) {
+    training.ending = {Fault::kInterrupted, kInterrupted};
+  } else {
+    for (std::size_t i = 0; i < parties[0].records.size(); ++i) {
+      means.rounds.push_back(mean_of(parties, i));
+    }
+  }
+  training.summary = summary_in_process(settings, means, training.ending, figures);
+  for (Alone& alone : parties) {
+    std::ranges::move(alone.records, std::back_inserter(training.records.rounds));
+    if (done == steps) training.parties.push_back(std::move(alone.party));
+  }
+  std::ranges::stable_sort(training.records.rounds, {}, &report::RoundRecord::round);
+  return training;
+}
+
+json sanity_of(const Workload& workload, ThreadPool& pool) {
+  const data::Statistics statistics = data::statistics_of(workload.train);
+  const data::Scaler scaler = data::Scaler::from_statistics(statistics);
+  const auto test = workload.test.encode(scaler);
+  const auto over_test = [&](const auto& evaluate) {
+    std::vector<model::Confusion> confusions;
+    for (const data::Dataset& attack : test) confusions.push_back(evaluate(attack));
+    return to_json(evaluation_of(sum_of(confusions)));
+  };
+
+  const std::uint8_t majority = model::majority_class(statistics);
+  json sanity;
+  sanity["majority_class"] = over_test(
+      [&](const data::Dataset& attack) { return model::evaluate_constant(majority, attack); });
+  sanity["majority_class"]["rule"] =
+      "always " + std::string(data::to_string(static_cast<data::TrafficClass>(majority)));
+
+  const data::DistinctRows distinct = data::distinct_rows(workload.train);
+  data::Dataset train = data::encode_onehot122(data::select(workload.train, distinct.rows), scaler);
+  train.multiplicity = distinct.multiplicity;
+  const model::Stump stump = model::fit_stump(train, pool);
+  sanity["decision_stump"] =
+      over_test([&](const data::Dataset& attack) { return model::evaluate(stump, attack); });
+  sanity["decision_stump"]["rule"] = rule_of(stump, scaler);
+  return sanity;
+}
+
+}  // namespace blindsum::launcher
