@@ -51,6 +51,7 @@ std::map<std::string, std::string> metadata_of(const model::Shape& shape,
           {"columns", json(data::feature_names()).dump()},
           {"inputs", json(inputs).dump()},
           {"log1p", logged.dump()},
+          {"scale", json(data::Statistics::kScale).dump()},
           {"mean", json(scaler.mean).dump()},
           {"deviation", json(scaler.deviation).dump()},
           {"clip", json(data::kClip).dump()}};

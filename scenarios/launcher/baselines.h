@@ -93,7 +93,7 @@ struct AloneTraining {
 // federated run but only what the party knows: its rows, its class weights, its own means and
 // deviations. Parties are evaluated at least once, at the end, and about kAloneEvaluations times
 // in all. Threads work on parties; each holds one encoded shard and one encoded test set.
-inline constexpr std::uint64_t kAloneEvaluations = 128;
+inline constexpr std::uint64_t kAloneEvaluations = 256;
 [[nodiscard]] AloneTraining train_alone(const settings::Settings& settings,
                                         const Workload& workload, Progress& progress,
                                         const std::atomic<bool>& stop);

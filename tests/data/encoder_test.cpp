@@ -1,7 +1,9 @@
 #include "shared/data/encoder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include <doctest/doctest.h>
 
@@ -55,6 +57,39 @@ TEST_CASE("statistics are the integers that the definition gives") {
   constexpr std::size_t kSameSrcPort = 32;  // dst_host_same_src_port_rate: 0.11 and twice 1.00
   CHECK(statistics.values[kSums + kSameSrcPort] == 451 + 2 * 4096);
   CHECK(statistics.values[kSums + 8] == 4096);  // logged_in, not logged
+}
+
+TEST_CASE("every input is what its name says") {
+  const auto names = input_names(Encoding::kOnehot122);
+  REQUIRE(names.size() == inputs_of(Encoding::kOnehot122));
+  const auto place_of = [&](const std::string& name) {
+    return static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
+  };
+  CHECK(std::set(names.begin(), names.end()).size() == names.size());
+  const auto columns = feature_names();
+  std::size_t numeric = 0;
+  for (std::size_t column = 0; column < columns.size(); ++column) {
+    INFO(columns[column]);
+    const bool is_category = column >= 1 && column <= 3;
+    const std::string row =
+        is_category ? kNormalRow : replaced(replaced(kNormalRow, column, "7"), 1, "tcp");
+    const Dataset before = encode_onehot122(test::parse(kNormalRow), {});
+    const Dataset after = encode_onehot122(test::parse(row), {});
+    if (is_category) {
+      const std::string value = column == 1 ? "tcp" : column == 2 ? "http" : "SF";
+      CHECK(after.features[place_of(std::string(columns[column]) + "=" + value)] == 1);
+      continue;
+    }
+    const double changed = after.features[place_of(std::string(columns[column]))];
+    CHECK(changed == doctest::Approx(is_logged(numeric) ? std::log1p(7.0) : 5).epsilon(1e-3));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (names[i] != columns[column]) CHECK(after.features[i] == before.features[i]);
+    }
+    ++numeric;
+  }
+  CHECK(numeric == kNumericFeatures);
+  const auto ordinal = input_names(Encoding::kOrdinal41);
+  CHECK(std::ranges::equal(ordinal, columns));
 }
 
 TEST_CASE("statistics of shards add up to those of the whole, exactly") {

@@ -281,5 +281,48 @@ TEST_CASE("the contest's files have their published rows per class and digests")
   check(files.test, kTestSha256, {60'593, 229'853, 4'166, 16'189, 228}, 2);
 }
 
+TEST_CASE("select takes rows as they are, in the order asked for") {
+  const RecordTable table = test::parse(kNormalRow + kSmurfRow + kRootkitRow);
+  const RecordTable selected = select(table, std::array<std::uint32_t, 3>{2, 0, 2});
+  const RecordTable expected = test::parse(kRootkitRow + kNormalRow + kRootkitRow);
+  CHECK(selected.rows == 3);
+  CHECK(selected.numeric == expected.numeric);
+  CHECK(selected.categories == expected.categories);
+  CHECK(selected.classes == expected.classes);
+  CHECK(selected.attack_names == table.attack_names);
+  CHECK(selected.attacks == std::vector<std::uint16_t>{2, 0, 2});
+  CHECK(select(table, {}).rows == 0);
+}
+
+TEST_CASE("distinct rows: the first of each kind, and how many there are") {
+  // A row of another attack, category or number is another row.
+  const std::string other_attack = replaced(kSmurfRow, 41, "pod.");
+  const std::string other_service = replaced(kSmurfRow, 2, "http");
+  const std::string other_number = replaced(kSmurfRow, 4, "1033");
+  const DistinctRows distinct =
+      distinct_rows(test::parse(kSmurfRow + kNormalRow + kSmurfRow + other_attack + other_service +
+                                kNormalRow + other_number + kSmurfRow));
+  CHECK(distinct.rows == std::vector<std::uint32_t>{0, 1, 3, 4, 6});
+  CHECK(distinct.multiplicity == std::vector<std::uint32_t>{3, 2, 1, 1, 1});
+}
+
+TEST_CASE("distinct rows stand for the lines of a file, each as often as it occurs") {
+  const TempDir folder;
+  write_synthetic(folder.path(), 3, {5000, 1});
+  const RawFile raw = read_raw(find_kdd(folder.path()).train);
+  std::string text = raw.text;
+  text += text.substr(0, raw.line_begin[1000]);  // a thousand rows twice
+  write_file_atomic(folder.path() / "twice", text);
+  const RecordTable table = read_kdd(folder.path() / "twice");
+  const RawFile lines = read_raw(folder.path() / "twice");
+  std::map<std::string, std::uint32_t> expected;  // numbers are written one way alone
+  for (std::size_t i = 0; i < lines.rows(); ++i) ++expected[std::string(lines.line(i))];
+  const DistinctRows distinct = distinct_rows(table);
+  CHECK(distinct.rows.size() == expected.size());
+  for (std::size_t i = 0; i < distinct.rows.size(); ++i) {
+    CHECK(distinct.multiplicity[i] == expected.at(std::string(lines.line(distinct.rows[i]))));
+  }
+}
+
 }  // namespace
 }  // namespace blindsum::data

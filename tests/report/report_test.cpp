@@ -207,3 +207,78 @@ TEST_CASE("safetensors: a shape that does not fit, or a name twice, is an Error"
   CHECK_THROWS_AS(write_safetensors(path, {{"__metadata__", {1}, {1}}}, {}), Error);
   CHECK_FALSE(std::filesystem::exists(path));
 }
+
+TEST_CASE("safetensors: what was written is read back, exactly") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "model.safetensors";
+  const std::vector<Tensor> tensors{
+      {"z", {2, 3}, {1, -2, 3.5F, 0, 1e-30F, -0.0F}}, {"b", {3}, {7, 8, 9}}, {"a", {}, {42}}};
+  const std::map<std::string, std::string> metadata{{"k", "v"}, {"unicode", "\u2192"}};
+  write_safetensors(path, tensors, metadata);
+  const Tensors read = read_safetensors(path);
+  CHECK(read.metadata == metadata);
+  REQUIRE(read.tensors.size() == tensors.size());
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    CHECK(read.tensors[i].name == tensors[i].name);
+    CHECK(read.tensors[i].shape == tensors[i].shape);
+    REQUIRE(read.tensors[i].values.size() == tensors[i].values.size());
+    CHECK(std::memcmp(read.tensors[i].values.data(), tensors[i].values.data(),
+                      4 * tensors[i].values.size()) == 0);
+  }
+}
+
+TEST_CASE("safetensors: a file that is cut or lengthened anywhere is a DecodeError") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "model.safetensors";
+  write_safetensors(path, {{"a", {2}, {1, 2}}, {"b", {1}, {3}}}, {{"k", "v"}});
+  const Bytes good = read_file(path);
+  for (std::size_t length = 0; length < good.size(); ++length) {
+    INFO("length " << length);
+    write_file_atomic(path, ByteView(good).first(length));
+    CHECK_THROWS_AS((void)read_safetensors(path), DecodeError);
+  }
+  Bytes longer = good;
+  longer.push_back(0);
+  write_file_atomic(path, ByteView(longer));
+  CHECK_THROWS_AS((void)read_safetensors(path), DecodeError);
+}
+
+TEST_CASE("safetensors: a header that lies is a DecodeError") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "model.safetensors";
+  const auto is_refused = [&](const std::string& header, std::size_t bytes) {
+    Bytes file;
+    append_le64(file, header.size());
+    file.insert(file.end(), header.begin(), header.end());
+    file.resize(file.size() + bytes);
+    write_file_atomic(path, ByteView(file));
+    try {
+      (void)read_safetensors(path);
+      return false;
+    } catch (const DecodeError&) {
+      return true;
+    }
+  };
+  const auto tensor = [](const std::string& name, const std::string& shape,
+                         const std::string& offsets, const std::string& type = "F32") {
+    return "\"" + name + "\":{\"dtype\":\"" + type + "\",\"shape\":" + shape +
+           ",\"data_offsets\":" + offsets + "}";
+  };
+  CHECK_FALSE(is_refused("{" + tensor("a", "[2]", "[0,8]") + "}", 8));
+  CHECK(is_refused("{" + tensor("a", "[2]", "[0,8]", "F64") + "}", 8));
+  CHECK(is_refused("{" + tensor("a", "[3]", "[0,8]") + "}", 8));    // too small for its shape
+  CHECK(is_refused("{" + tensor("a", "[2]", "[0,9]") + "}", 9));    // not whole values
+  CHECK(is_refused("{" + tensor("a", "[2]", "[8,0]") + "}", 8));    // ends before it begins
+  CHECK(is_refused("{" + tensor("a", "[2]", "[-8,0]") + "}", 8));   // begins before the data
+  CHECK(is_refused("{" + tensor("a", "[2]", "[4,12]") + "}", 8));   // outside
+  CHECK(is_refused("{" + tensor("a", "[2]", "[4,12]") + "}", 12));  // a gap
+  CHECK(is_refused("{" + tensor("a", "[2]", "[0,8]") + "," + tensor("b", "[2]", "[4,12]") + "}",
+                   12));  // an overlap
+  CHECK(is_refused("{" + tensor("a", "[2]", "[0,8]") + "," + tensor("b", "[2]", "[0,8]") + "}",
+                   8));  // shared
+  CHECK(is_refused("{" + tensor("a", "\"x\"", "[0,8]") + "}", 8));
+  CHECK(is_refused("{\"a\":{}}", 0));
+  CHECK(is_refused("{\"a\":7}", 0));
+  CHECK(is_refused("{\"__metadata__\":{\"k\":1}}", 0));
+  CHECK(is_refused("[]", 0));
+}
