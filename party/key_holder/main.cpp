@@ -1,9 +1,9 @@
-// blindsum-keyholder ROLE_FILE                      runs the key-holder of one federation
+// blindsum-keyholder [--wait SECONDS] ROLE_FILE     runs the key-holder of one federation
 // blindsum-keyholder keygen --out DIR [--bits B]    makes a key set
 // blindsum-keyholder check --keys DIR               checks a key set
-#include <cstdio>
 #include <iostream>
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -44,9 +44,9 @@ int check(const std::string& directory) {
   return 0;
 }
 
-int run(const char* role_file) {
+int run(int argc, char** argv) {
   return role::run_role(
-      wire::Role::kKeyHolder, role_file,
+      wire::Role::kKeyHolder, argc, argv,
       [](const settings::RoleFile& file, ThreadPool& pool, report::RecordWriter& records) {
         auto session = key_holder::make_key_holder(file, pool, records);
         const key_holder::KeyHolder* holder = session.get();
@@ -60,18 +60,18 @@ int run(const char* role_file) {
           return ending;
         };
         return program;
-      });
+      },
+      "blindsum-keyholder keygen --out DIR [--bits B]   makes a key set\n"
+      "blindsum-keyholder check --keys DIR              checks a key set");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   open_standard_streams();
-  CLI::App app{
-      "The key-holder of a federation: opens sums, steps the model. Also makes and checks keys."};
-  app.require_subcommand(0, 1);
-  std::string role_file;
-  app.add_option("role_file", role_file, "Role file ('blindsum run' writes them)");
+  const std::string_view verb = argc > 1 ? argv[1] : "";
+  if (verb != "keygen" && verb != "check") return run(argc, argv);
+  CLI::App app{"Makes and checks key sets."};
   std::string directory;
   std::size_t bits = 3072;
   auto* make = app.add_subcommand("keygen", "Make a key set");
@@ -86,14 +86,9 @@ int main(int argc, char** argv) {
   }
   try {
     role::forbid_core_files();
-    if (*make || *test) {
-      const int code = *make ? keygen(directory, bits) : check(directory);
-      if (!std::cout.flush()) throw ConfigError("standard output cannot be written");
-      return code;
-    }
-    if (!role_file.empty()) return run(role_file.c_str());
-    std::cerr << app.help();
-    return exit_code(Fault::kUsage);
+    const int code = *make ? keygen(directory, bits) : check(directory);
+    if (!std::cout.flush()) throw ConfigError("standard output cannot be written");
+    return code;
   } catch (const std::exception& error) {
     std::cerr << "blindsum-keyholder: " << error.what() << "\n";
     return exit_code(fault_of(error));

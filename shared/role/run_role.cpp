@@ -1,12 +1,20 @@
 #include "shared/role/run_role.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
+#include <sstream>
 #include <string>
+#include <thread>
 
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 #include <sys/prctl.h>
@@ -20,6 +28,8 @@
 
 namespace blindsum::role {
 namespace {
+
+constexpr std::chrono::milliseconds kFilePollInterval{100};
 
 std::atomic<bool> stop_requested{false};
 
@@ -52,12 +62,65 @@ std::optional<double> private_mib() {
   return is_known ? std::optional(kib / 1024) : std::nullopt;
 }
 
-int run(wire::Role role, const char* path, const MakeProgram& make) {
-  const settings::RoleFile file = settings::read_role_file(path);
+settings::RoleFile role_file_for(wire::Role role, const std::string& path) {
+  settings::RoleFile file = settings::read_role_file(path);
   if (file.self.role != role) {
-    throw ConfigError(std::string(path) + ": this file is for " + to_string(file.self));
+    throw ConfigError(path + ": this file is for " + to_string(file.self));
   }
-  start_log(to_string(file.self), file.log_level);
+  return file;
+}
+
+// wait_for returns the fault that ended the wait for the file `path`: none when it is there.
+Fault wait_for(const std::string& path, double seconds) {
+  const report::Stopwatch watch;
+  while (!std::filesystem::exists(path)) {
+    if (stop_requested) return Fault::kInterrupted;
+    if (watch.seconds() >= seconds) {
+      spdlog::error("fault=deadline {}: no such role file within {} s", path, seconds);
+      return Fault::kDeadline;
+    }
+    std::this_thread::sleep_for(kFilePollInterval);
+  }
+  return Fault::kNone;
+}
+
+// port_of returns the port at the end of "tcp://host:7300".
+int port_of(const std::string& endpoint) {
+  try {
+    return std::stoi(endpoint.substr(endpoint.rfind(':') + 1));
+  } catch (const std::logic_error&) {
+    throw ConfigError(endpoint + ": a port is expected at the end");
+  }
+}
+
+// read_proc_net returns the TCP table of this network namespace. (read_text_file is for regular
+// files, whose size is known.)
+std::string read_proc_net() {
+  std::ifstream file("/proc/net/tcp");
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// has_socket looks for a line of the TCP table with this port in this column (0 local, 1 remote)
+// and this state. A line is "0: 0100007F:1C84 00000000:0000 0A …", in hexadecimal.
+bool has_socket(std::string_view proc_net, std::size_t column, int port, unsigned wanted_state) {
+  std::istringstream lines{std::string(proc_net)};
+  for (std::string line; std::getline(lines, line);) {
+    std::array<unsigned, 2> ports{};
+    unsigned state = 0;
+    if (std::sscanf(line.c_str(), " %*[0-9]: %*[0-9A-F]:%x %*[0-9A-F]:%x %x", &ports[0], &ports[1],
+                    &state) == 3 &&
+        ports.at(column) == static_cast<unsigned>(port) && state == wanted_state) {
+      return true;
+    }
+  }
+  return false;
+}
+
+int run(wire::Role role, const std::string& path, const MakeProgram& make) {
+  const settings::RoleFile file = role_file_for(role, path);
+  start_log(to_string(file.self), file.log_level, file.files.log);
   report::RecordWriter records(file.files.records);
   ThreadPool pool(file.threads);
   wire::Traffic traffic;
@@ -128,14 +191,50 @@ nlohmann::json end_record(const std::string& role, const Ending& ending,
   return last;
 }
 
-int run_role(wire::Role role, const char* role_file, const MakeProgram& make) {
-  catch_signals();
+bool is_at_work(const settings::RoleFile& role, std::string_view proc_net) {
+  constexpr unsigned kEstablished = 0x01;
+  constexpr unsigned kListening = 0x0A;
+  if (!role.link.bind.empty() && !has_socket(proc_net, 0, port_of(role.link.bind), kListening)) {
+    return false;
+  }
+  return std::all_of(role.link.servers.begin(), role.link.servers.end(), [&](const auto& server) {
+    return has_socket(proc_net, 1, port_of(server.endpoint), kEstablished);
+  });
+}
+
+int run_role(wire::Role role, int argc, char** argv, const MakeProgram& make,
+             const std::string& more_usage) {
+  CLI::App app{
+      "Runs one role of a federation. 'blindsum run' and 'blindsum prepare' write its "
+      "role file."};
+  std::string path;
+  double wait_s = 0;
+  bool is_health_check = false;
+  app.add_option("ROLE_FILE", path, "Role file")->required();
+  app.add_option("--wait", wait_s, "Seconds to wait for the role file")
+      ->check(CLI::Range(0.0, 86400.0));
+  app.add_flag("--health", is_health_check, "Say by the exit code whether this role is at work");
+  app.footer(more_usage);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_code(Fault::kUsage);
+  }
   try {
     open_standard_streams();
     start_log("blindsum");
+    if (is_health_check) {
+      const bool is_healthy = is_at_work(role_file_for(role, path), read_proc_net());
+      return is_healthy ? 0 : 1;
+    }
+    catch_signals();
     allow_many_files();
     forbid_core_files();
-    return run(role, role_file, make);
+    if (wait_s > 0) {
+      const Fault fault = wait_for(path, wait_s);
+      if (fault != Fault::kNone) return exit_code(fault);
+    }
+    return run(role, path, make);
   } catch (const std::exception& error) {
     spdlog::error("fault={} {}", to_string(fault_of(error)), error.what());
     return exit_code(fault_of(error));

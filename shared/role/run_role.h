@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -40,11 +41,20 @@ template <class SessionType>
 using MakeProgram =
     std::function<RoleProgram(const settings::RoleFile&, ThreadPool&, report::RecordWriter&)>;
 
-// run_role reads the role file, checks that it is for `role`, makes the session, writes the
-// endpoint file when the role listens, runs to the end over ZmqLink and writes the last record.
+// run_role is the main function of a role's program: `[--wait SECONDS] ROLE_FILE`. It waits for the
+// role file when it is told to, reads it, checks that it is for `role`, makes the session, writes
+// the endpoint file when the role listens, runs to the end over ZmqLink and writes the last record.
 // Returns the exit code of the program; errors are logged, not thrown. SIGINT and SIGTERM end the
-// run ("interrupted").
-[[nodiscard]] int run_role(wire::Role role, const char* role_file, const MakeProgram& make);
+// run ("interrupted"). With `--health ROLE_FILE` it starts nothing, and returns 0 when a role with
+// this role file is at work in the same network namespace (see is_at_work), else 1.
+// `more_usage` is shown by --help.
+[[nodiscard]] int run_role(wire::Role role, int argc, char** argv, const MakeProgram& make,
+                           const std::string& more_usage = "");
+
+// is_at_work says whether the TCP tables in `proc_net` (/proc/net/tcp, as text) have a socket that
+// listens where the role file binds, when it does, and an established connection to the port of
+// each server that it calls.
+[[nodiscard]] bool is_at_work(const settings::RoleFile& role, std::string_view proc_net);
 
 // allow_many_files raises the limit of open files as far as it goes and returns it: a listener
 // needs one for every peer.

@@ -69,7 +69,7 @@ auto with_name(const std::string& name, Read read) {
 }
 
 using PathField = std::pair<std::string_view, std::filesystem::path RoleFile::Files::*>;
-constexpr std::array<PathField, 8> kPathFields{{
+constexpr std::array<PathField, 9> kPathFields{{
     {"public_key", &RoleFile::Files::public_key},
     {"secret_key", &RoleFile::Files::secret_key},
     {"tables", &RoleFile::Files::tables},
@@ -78,6 +78,7 @@ constexpr std::array<PathField, 8> kPathFields{{
     {"records", &RoleFile::Files::records},
     {"endpoint", &RoleFile::Files::endpoint},
     {"model", &RoleFile::Files::model},
+    {"log", &RoleFile::Files::log},
 }};
 
 json to_json(const RoleFile& role) {

@@ -71,9 +71,9 @@ RoleFile example_role() {
   role.link.allowed = {{std::string(40, 'a'), wire::party_peer(0)},
                        {std::string(40, 'k'), wire::kKeyHolderPeer}};
   role.link.servers = {{wire::kCoordinatorPeer, "tcp://127.0.0.1:5000", std::string(40, 'c')}};
-  role.files = {"keys/public.key",      "keys/secret.key",  "tables",
-                "shards/party-3.csv",   "test.csv",         "records/party.jsonl",
-                "roles/party.endpoint", "model.safetensors"};
+  role.files = {"keys/public.key",      "keys/secret.key",   "tables",
+                "shards/party-3.csv",   "test.csv",          "records/party.jsonl",
+                "roles/party.endpoint", "model.safetensors", "logs/party.log"};
   return role;
 }
 
@@ -191,6 +191,7 @@ TEST_CASE("a role file reads back as it was written") {
   CHECK(read.link.servers[0].endpoint == "tcp://127.0.0.1:5000");
   CHECK(read.files.tables == "tables");
   CHECK(read.files.model == "model.safetensors");
+  CHECK(read.files.log == "logs/party.log");
   CHECK(read.threads == 2);
 }
 
