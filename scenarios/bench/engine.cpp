@@ -105,9 +105,9 @@ using SharedKey = std::shared_ptr<Key>;
 
 // round_of returns the call that packs and seals every party's update, adds them up, opens and
 // unpacks the sum, and checks it.
-Call round_of(const SharedKey& key, std::shared_ptr<UpdateSealer> sealer,
-              std::shared_ptr<UpdateAccumulator> accumulator,
-              std::shared_ptr<UpdateOpener> opener) {
+Call round_of(const SharedKey& key, const std::shared_ptr<UpdateSealer>& sealer,
+              const std::shared_ptr<UpdateAccumulator>& accumulator,
+              const std::shared_ptr<UpdateOpener>& opener) {
   std::vector<std::vector<std::int64_t>> updates;
   std::vector<std::int64_t> expected(key->workload.values);
   for (std::size_t party = 0; party < key->workload.parties; ++party) {

@@ -54,9 +54,12 @@ std::vector<Timing> measure(const std::vector<Case>& cases, const Effort& effort
   if (cases.empty()) return {};
   initialize_library();
   benchmark::ClearRegisteredBenchmarks();
+  std::vector<std::function<void()>> calls;
+  calls.reserve(cases.size());
   for (const Case& c : cases) {
-    auto* const benchmark = benchmark::RegisterBenchmark(
-        c.name().c_str(), [call = c.prepare()](benchmark::State& state) {
+    const auto& call = calls.emplace_back(c.prepare());
+    auto* const benchmark =
+        benchmark::RegisterBenchmark(c.name().c_str(), [&call](benchmark::State& state) {
           for (auto _ : state) call();
         });
     benchmark->Repetitions(effort.repetitions);
@@ -71,6 +74,7 @@ std::vector<Timing> measure(const std::vector<Case>& cases, const Effort& effort
   benchmark::RunSpecifiedBenchmarks(&collector, ".");
   benchmark::ClearRegisteredBenchmarks();
   std::vector<Timing> timings;
+  timings.reserve(cases.size());
   for (const Case& c : cases) timings.push_back(collector.timing(c.name()));
   return timings;
 }

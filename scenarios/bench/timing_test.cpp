@@ -63,8 +63,6 @@ auto per_input(const Make& make) {
   return things;
 }
 
-Natural random_natural(std::size_t bits) { return Natural::random_bits(bits); }
-
 Natural minus_one(const Natural& number) {
   Natural result;
   mpz_sub_ui(result.get(), number.get(), 1);
@@ -93,27 +91,28 @@ class PowerSubjects {
   [[nodiscard]] Subject base() const {
     const SecretLimbs fixed = random_bases();
     const auto bases = per_input([&](std::size_t c) { return c == 0 ? fixed : random_bases(); });
-    return subject("power", "one base", "random bases",
-                   [context = context(primes_[0], minus_one(primes_[0])), bases, run = runner()](
-                       std::size_t c, std::size_t i) { run(*context, (*bases)[c][i]); });
+    return subject("one base", "random bases",
+                   [context = context(primes_[0], minus_one(primes_[0])), bases,
+                    count = kernel_.batch_grain(), out = results()](std::size_t c, std::size_t i) {
+                     context->power((*bases)[c][i], count, *out);
+                   });
   }
 
   [[nodiscard]] Subject prime() const {
     std::size_t next = 1;
-    return contexts("power", "one prime", "random primes", [&](std::size_t c) {
+    return contexts("one prime", "random primes", [&](std::size_t c) {
       const Natural& prime = primes_[c == 0 ? 0 : next++];
       return context(prime, minus_one(prime));
     });
   }
 
   [[nodiscard]] Subject weight() const {
-    return contexts("power", "exponent 100..0", "exponent 111..1", [&](std::size_t c) {
+    return contexts("exponent 100..0", "exponent 111..1", [&](std::size_t c) {
       return context(primes_[0], exponent_of_weight(c, prime_bits_));
     });
   }
 
  private:
-  using Run = std::function<void(const SecretContext&, const SecretLimbs&)>;
   using SharedContext = std::shared_ptr<const SecretContext>;
 
   [[nodiscard]] SharedContext context(const Natural& prime, const Natural& exponent) const {
@@ -122,31 +121,29 @@ class PowerSubjects {
                                         exponent.to_limbs(prime_limbs_), n_limbs_);
   }
   [[nodiscard]] SecretLimbs random_bases() const {
-    return random_natural(kernel_.batch_grain() * n_limbs_ * 128)
+    return Natural::random_bits(kernel_.batch_grain() * n_limbs_ * 128)
         .to_limbs(kernel_.batch_grain() * n_limbs_ * 2);
   }
-  [[nodiscard]] Run runner() const {
-    const std::size_t count = kernel_.batch_grain();
-    auto out = std::make_shared<SecretLimbs>(count * 2 * prime_limbs_);
-    return [count, out](const SecretContext& context, const SecretLimbs& bases) {
-      context.power(bases, count, *out);
-    };
+  // results holds what power writes.
+  [[nodiscard]] std::shared_ptr<SecretLimbs> results() const {
+    return std::make_shared<SecretLimbs>(kernel_.batch_grain() * 2 * prime_limbs_);
   }
   template <class Make>
-  [[nodiscard]] Subject contexts(std::string computation, std::string class_a, std::string class_b,
-                                 const Make& make) const {
-    return subject(std::move(computation), std::move(class_a), std::move(class_b),
-                   [contexts = per_input(make), bases = random_bases(), run = runner()](
-                       std::size_t c, std::size_t i) { run(*(*contexts)[c][i], bases); });
+  [[nodiscard]] Subject contexts(const char* class_a, const char* class_b, const Make& make) const {
+    return subject(class_a, class_b,
+                   [contexts = per_input(make), bases = random_bases(),
+                    count = kernel_.batch_grain(), out = results()](std::size_t c, std::size_t i) {
+                     (*contexts)[c][i]->power(bases, count, *out);
+                   });
   }
-  [[nodiscard]] Subject subject(std::string computation, std::string class_a, std::string class_b,
-                                std::function<void(std::size_t, std::size_t)> call) const {
-    return {std::move(computation),
-            std::string(kernel_.name()),
-            std::move(class_a),
-            std::move(class_b),
-            false,
-            std::move(call)};
+  template <class Call>
+  [[nodiscard]] Subject subject(const char* class_a, const char* class_b, Call call) const {
+    return {.computation = "power",
+            .kernel = std::string(kernel_.name()),
+            .class_a = class_a,
+            .class_b = class_b,
+            .is_control = false,
+            .call = std::move(call)};
   }
 
   const Kernel& kernel_;
@@ -167,7 +164,7 @@ Subject decryption_of(const Kernel& kernel, const Natural& p, const Natural& q, 
   const auto random_ciphertexts = [&] {
     PlaintextVector plaintexts(kernel.batch_grain(), limbs);
     for (std::size_t i = 0; i < plaintexts.size(); ++i) {
-      std::ranges::copy(random_natural(key->public_key().plaintext_bits()).to_limbs(limbs),
+      std::ranges::copy(Natural::random_bits(key->public_key().plaintext_bits()).to_limbs(limbs),
                         plaintexts[i].begin());
     }
     return encryptor.encrypt(plaintexts);
@@ -192,7 +189,7 @@ Subject control_of(const Natural& prime) {
   const std::size_t limbs = (bits + 63) / 64;
   mpz_class square = integer_of(prime.to_limbs(limbs));
   square *= square;
-  const mpz_class base = integer_of(random_natural(2 * bits - 1).to_limbs(2 * limbs));
+  const mpz_class base = integer_of(Natural::random_bits(2 * bits - 1).to_limbs(2 * limbs));
   auto exponents = per_input(
       [&](std::size_t c) { return integer_of(exponent_of_weight(c, bits).to_limbs(limbs)); });
   return {"power",
