@@ -284,9 +284,9 @@ class IfmaPublicContext : public PublicContext {
     Digit* const scratch = x + 2 * d;
     for (std::size_t i = 0; i < count; i += kLanes) {
       const std::size_t lanes = std::min(kLanes, count - i);
-      std::size_t used = 1;
+      std::size_t used = 0;
       for (std::size_t l = i; l < i + lanes; ++l) {
-        used = std::max(used, used_limbs(e.subspan(l * exponent_limbs, exponent_limbs)));
+        used = std::max(used, used_bits(e.subspan(l * exponent_limbs, exponent_limbs)));
       }
       ifma::load_digits(integer, 2 * d, rows_of(a.first(count * number), number, i), number,
                         scratch);

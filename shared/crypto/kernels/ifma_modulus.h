@@ -100,15 +100,16 @@ class Modulus {
     return pair;
   }
 
-  // power: out = a^e on pairs in Montgomery form (X·R for X), one exponent a lane. Every look-up
-  // reads the whole table: neither time nor addresses depend on e, but on `exponent_limbs`.
+  // power: out = a^e on pairs in Montgomery form (X·R for X), one exponent below 2^exponent_bits a
+  // lane. Every look-up reads the whole table: neither time nor addresses depend on e, but on
+  // `exponent_bits`.
   BLINDSUM_IFMA void power(Digit* out, const Digit* a, const ConstRows& e,
-                           std::size_t exponent_limbs) const {
+                           std::size_t exponent_bits) const {
     Digits table = power_table(a);
     Digits work(2 * digits_ + ring_.pair_scratch());
     Digit* const factor = work.data();
     Digit* const scratch = factor + 2 * digits_;
-    std::size_t bit = exponent_limbs * 64 - kPowerWindow;
+    std::size_t bit = whole_windows(exponent_bits, kPowerWindow) - kPowerWindow;
     select(out, table.data(), 2 * digits_, e, bit);
     while (bit > 0) {
       bit -= kPowerWindow;

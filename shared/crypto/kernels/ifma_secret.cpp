@@ -81,7 +81,7 @@ class IfmaSecretContext : public SecretContext {
       if (fermat_ != nullptr) {
         power_to_s_minus_1(piece, x);
       } else {
-        s_.power(piece, x, same_exponent(exponent_), exponent_.size());
+        s_.power(piece, x, same_exponent(exponent_), 64 * exponent_.size());
       }
       ring.multiply(x, piece, one_.data(), scratch);
       s_.store(output_rows(out.first(count * 2 * limbs_), 2 * limbs_, i),

@@ -2,6 +2,8 @@
 // secret computations.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -36,6 +38,18 @@ using SecretLimbs = std::vector<std::uint64_t, WipingAllocator<std::uint64_t>>;
   std::size_t used = number.size();
   while (used > 0 && number[used - 1] == 0) --used;
   return used;
+}
+
+// used_bits counts the bits below the leading zeros.
+[[nodiscard]] inline std::size_t used_bits(std::span<const std::uint64_t> number) {
+  const std::size_t limbs = used_limbs(number);
+  return limbs == 0 ? 0
+                    : 64 * limbs - static_cast<std::size_t>(std::countl_zero(number[limbs - 1]));
+}
+
+// whole_windows rounds a number of bits up to a multiple of `window`, at least one window.
+[[nodiscard]] constexpr std::size_t whole_windows(std::size_t bits, std::size_t window) {
+  return std::max<std::size_t>((bits + window - 1) / window, 1) * window;
 }
 
 }  // namespace blindsum::crypto::kernels

@@ -36,6 +36,7 @@ PairRing::PairRing(ConstLimbs modulus)
       r2_(power_of_two_mod(2 * h_, modulus)) {
   assert(modulus[0] % 2 == 1 && modulus.back() != 0);
   mpn_sub_n(minus_r1_.data(), m_.data(), r1_.data(), sz(h_));
+  unit_ = power_of_r(1);
 }
 
 SecretLimbs PairRing::power_of_r(unsigned k) const {
@@ -155,12 +156,11 @@ void PairRing::subtract(std::uint64_t* out, const std::uint64_t* a, const std::u
 }
 
 void PairRing::power(std::uint64_t* out, const std::uint64_t* a, ConstLimbs e,
-                     std::uint64_t* scratch) const {
+                     std::size_t exponent_bits, std::uint64_t* scratch) const {
   constexpr std::size_t kEntries = std::size_t{1} << kPowerWindow;
   const std::size_t width = 2 * h_;
   SecretLimbs table(kEntries * width);
-  const SecretLimbs one = power_of_r(1);
-  std::copy(one.begin(), one.end(), table.begin());
+  std::copy(unit_.begin(), unit_.end(), table.begin());
   std::copy_n(a, width, table.data() + width);
   for (std::size_t i = 2; i < kEntries; ++i) {
     multiply(&table[i * width], &table[(i - 1) * width], &table[width], scratch);
@@ -169,7 +169,7 @@ void PairRing::power(std::uint64_t* out, const std::uint64_t* a, ConstLimbs e,
   const auto digit_at = [&](std::size_t bit) {
     return (e[bit / 64] >> (bit % 64)) & (kEntries - 1);
   };
-  std::size_t bit = e.size() * 64 - kPowerWindow;
+  std::size_t bit = whole_windows(exponent_bits, kPowerWindow) - kPowerWindow;
   mpn_sec_tabselect(out, table.data(), sz(width), sz(kEntries), sz(digit_at(bit)));
   while (bit > 0) {
     bit -= kPowerWindow;

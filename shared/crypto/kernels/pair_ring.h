@@ -67,9 +67,9 @@ class PairRing {
   void add(std::uint64_t* out, const std::uint64_t* a, const std::uint64_t* b) const;
   void subtract(std::uint64_t* out, const std::uint64_t* a, const std::uint64_t* b) const;
 
-  // power: out = a^e, all in Montgomery form (X·R for X). One look-up reads the whole table, so no
-  // address depends on `e`.
-  void power(std::uint64_t* out, const std::uint64_t* a, ConstLimbs e,
+  // power: out = a^e for e below 2^exponent_bits, all in Montgomery form (X·R for X). One look-up
+  // reads the whole table, so no address depends on `e`.
+  void power(std::uint64_t* out, const std::uint64_t* a, ConstLimbs e, std::size_t exponent_bits,
              std::uint64_t* scratch) const;
 
  private:
@@ -82,6 +82,7 @@ class PairRing {
   SecretLimbs r1_;        // R mod m
   SecretLimbs minus_r1_;  // −R mod m
   SecretLimbs r2_;        // R² mod m
+  SecretLimbs unit_;      // the pair of R
 };
 
 }  // namespace blindsum::crypto::kernels

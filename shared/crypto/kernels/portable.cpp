@@ -174,10 +174,9 @@ class PortablePublicContext : public PublicContext {
     one[0] = 1;
     for (std::size_t i = 0; i < count; ++i) {
       const ConstLimbs exponent = e.subspan(i * exponent_limbs, exponent_limbs);
-      const std::size_t used = std::max<std::size_t>(used_limbs(exponent), 1);
       ring_.from_integer(base.data(), &a[i * width()], scratch.data());
       ring_.multiply(base.data(), base.data(), r_cubed_.data(), scratch.data());
-      ring_.power(result.data(), base.data(), exponent.first(used), scratch.data());
+      ring_.power(result.data(), base.data(), exponent, used_bits(exponent), scratch.data());
       ring_.multiply(result.data(), result.data(), one.data(), scratch.data());
       ring_.to_integer(&out[i * width()], result.data(), scratch.data());
     }

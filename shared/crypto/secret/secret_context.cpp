@@ -40,7 +40,7 @@ class PortableSecretContext : public SecretContext {
                   sz(divisor));
       ring_.from_integer(base.data(), reduced.data(), scratch.data());
       ring_.multiply(base.data(), base.data(), r_cubed_.data(), scratch.data());
-      ring_.power(base.data(), base.data(), exponent_, scratch.data());
+      ring_.power(base.data(), base.data(), exponent_, 64 * exponent_.size(), scratch.data());
       ring_.multiply(base.data(), base.data(), one.data(), scratch.data());
       ring_.to_integer(&out[i * width], base.data(), scratch.data());
     }
