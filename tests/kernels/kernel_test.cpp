@@ -2,6 +2,7 @@
 #include "shared/crypto/kernels/kernel.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ namespace {
 using test::edge_operands;
 using test::from_limbs;
 using test::Integers;
+using test::inverse;
 using test::kSeed;
 using test::mod;
 using test::odd_moduli;
@@ -213,6 +215,109 @@ TEST_CASE("thirty products in a row stay exact") {
                      product->read(0, 1, out);
                      CHECK(from_limbs(out) == expected);
                    });
+}
+
+// weights_of returns `count` weights of one kind: zeros, signs, extremes, dense, sparse or equal.
+std::vector<std::int64_t> weights_of(std::size_t kind, std::size_t count, SeededRandom& random) {
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t kEdges[] = {0,
+                                     1,
+                                     -1,
+                                     kLeast,
+                                     kLeast + 1,
+                                     -(kLeast + 1),
+                                     std::int64_t{1} << 62,
+                                     -(std::int64_t{1} << 62),
+                                     (std::int64_t{1} << 62) - 1};
+  std::vector<std::int64_t> weights(count);
+  const auto equal = static_cast<std::int64_t>(random.next_u64());
+  for (std::int64_t& weight : weights) {
+    const std::uint64_t word = random.next_u64();
+    switch (kind) {
+      case 0:
+        break;
+      case 1:
+        weight = static_cast<std::int64_t>(word % 3) - 1;
+        break;
+      case 2:
+        weight = kEdges[word % std::size(kEdges)];
+        break;
+      case 3:
+        weight = static_cast<std::int64_t>(word);
+        break;
+      case 4:
+        weight = static_cast<std::int64_t>(word % 256);  // none is negative
+        break;
+      case 5:
+        weight = random.below(10) == 0 ? static_cast<std::int64_t>(word) >> 40 : 0;
+        break;
+      default:
+        weight = equal;
+    }
+  }
+  return weights;
+}
+constexpr std::size_t kWeightKinds = 7;
+
+// weighted_product returns Π bases[i]^weights[i] mod m.
+mpz_class weighted_product(const Integers& bases, const Integers& inverses,
+                           std::span<const std::int64_t> weights, const mpz_class& m) {
+  mpz_class product = 1;
+  for (std::size_t i = 0; i < bases.size(); ++i) {
+    const mpz_class weight = static_cast<signed long>(weights[i]);
+    product = product * power(weight < 0 ? inverses[i] : bases[i], abs(weight), m) % m;
+  }
+  return product;
+}
+
+// unit_below returns a random unit mod n², below n².
+mpz_class unit_below(const mpz_class& n, SeededRandom& random) {
+  for (;;) {
+    mpz_class unit = random_below(random, n * n);
+    if (gcd(unit, n) == 1) return unit;
+  }
+}
+
+TEST_CASE("multi-exponentiation is the product of GMP's powers, for every shape and kind of row") {
+  for_each_modulus("weights", [](const Kernel& kernel, const mpz_class& n, SeededRandom& random) {
+    const std::size_t width = 2 * limbs_of(n);
+    const bool is_long = width > 40;
+    const auto context = kernel.make_public(to_limbs(n, limbs_of(n)));
+    for (const std::size_t threads : {1, 2}) {
+      ThreadPool pool(threads);
+      for (const std::size_t inputs : {0, 1, 2, 9, 17}) {
+        Integers bases{1, n * n - 1, n + 1, 2};
+        while (bases.size() < inputs) bases.push_back(unit_below(n, random));
+        bases.resize(inputs);
+        Integers inverses;
+        for (const mpz_class& base : bases) inverses.push_back(inverse(base, n * n));
+        for (const std::size_t outputs : {0, 1, 2, 7, 8, 9, 16, 19}) {
+          const std::size_t kind = random.below(kWeightKinds);
+          if (is_long && (kind != 2 || threads == 1 || inputs > 9)) continue;
+          CAPTURE(threads);
+          CAPTURE(inputs);
+          CAPTURE(outputs);
+          CAPTURE(kind);
+          const std::vector<std::int64_t> weights = weights_of(kind, inputs * outputs, random);
+          Integers expected;
+          for (std::size_t j = 0; j < outputs; ++j) {
+            expected.push_back(weighted_product(
+                bases, inverses, std::span(weights).subspan(j * inputs, inputs), n * n));
+          }
+          std::vector<std::uint64_t> out(outputs * width + 8, kUntouched);
+          const bool is_signed = std::ranges::any_of(weights, [](auto w) { return w < 0; });
+          context->multi_exponentiate(
+              to_limbs(bases, width),
+              is_signed ? to_limbs(inverses, width) : std::vector<std::uint64_t>(), weights, pool,
+              Limbs(out).first(outputs * width));
+          const auto limbs = to_limbs(expected, width);
+          CHECK(std::equal(limbs.begin(), limbs.end(), out.begin()));
+          CHECK(std::all_of(out.end() - 8, out.end(),
+                            [](std::uint64_t limb) { return limb == kUntouched; }));
+        }
+      }
+    }
+  });
 }
 
 TEST_CASE("many random products mod n² are GMP's" * doctest::skip(!ifma_kernel().runs_here())) {

@@ -8,6 +8,7 @@
 
 #include "shared/crypto/kernels/ifma_arith.h"
 #include "shared/crypto/kernels/ifma_modulus.h"
+#include "shared/crypto/kernels/ifma_multi_exponent.h"
 
 namespace blindsum::crypto::kernels {
 namespace {
@@ -296,6 +297,18 @@ class IfmaPublicContext : public PublicContext {
       ring.multiply(x, integer, one_.data(), scratch);
       n_.store(output_rows(out.first(count * number), number, i), lanes, number, x);
     }
+  }
+
+  void multi_exponentiate(ConstLimbs bases, ConstLimbs inverses,
+                          std::span<const std::int64_t> weights, ThreadPool& pool,
+                          Limbs out) const override {
+    if (out.empty()) return;
+    const std::size_t width = 2 * limbs_;
+    const WeightRows rows(weights, out.size() / width, kLanes * pool.threads(),
+                          kPowerTableBytes / (16 * n_.digits()));
+    std::vector<std::uint64_t> products(rows.rows() * width);
+    ifma_multi_exponentiate(n_, r3_, one_, limbs_, bases, inverses, rows, pool, products);
+    multiply_parts(*this, width, products, out);
   }
 
  private:

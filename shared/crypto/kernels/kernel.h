@@ -4,8 +4,9 @@
 // Numbers are 64-bit limbs, least significant first, contiguous, `count` numbers one after the
 // other. L = limbs of n (ceil(bits/64)); a number mod n² has 2L limbs. All inputs are valid and
 // reduced: the callers have seen to it. Contexts and tables are immutable and thread-safe; every
-// function may be called from several threads at once on disjoint outputs. Functions do not start
-// threads: callers split batches over their thread pool in multiples of Kernel::batch_grain().
+// function may be called from several threads at once on disjoint outputs. Functions that
+// take no pool stay in their thread: callers split batches over their thread pool in multiples of
+// Kernel::batch_grain().
 #pragma once
 
 #include <algorithm>
@@ -93,6 +94,13 @@ class PublicContext {
   // depends on them).
   virtual void power(ConstLimbs a, ConstLimbs e, std::size_t exponent_limbs, std::size_t count,
                      Limbs out) const = 0;
+
+  // multi_exponentiate: out[j] = Π_i bases[i]^{w_ji} mod n². `weights` are, for each number of
+  // `out`, as many weights as there are bases; they are public (time depends on them). `inverses`
+  // are those of the bases, or nothing when no weight is negative. Runs on `pool`.
+  virtual void multi_exponentiate(ConstLimbs bases, ConstLimbs inverses,
+                                  std::span<const std::int64_t> weights, ThreadPool& pool,
+                                  Limbs out) const = 0;
 };
 
 // Kernel makes contexts. One object per kernel, alive for the whole program.

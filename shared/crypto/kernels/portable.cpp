@@ -7,6 +7,7 @@
 #include <gmp.h>
 
 #include "shared/crypto/kernels/limbs.h"
+#include "shared/crypto/kernels/multi_exponent.h"
 #include "shared/crypto/kernels/pair_ring.h"
 
 namespace blindsum::crypto::kernels {
@@ -180,6 +181,17 @@ class PortablePublicContext : public PublicContext {
       ring_.multiply(result.data(), result.data(), one.data(), scratch.data());
       ring_.to_integer(&out[i * width()], result.data(), scratch.data());
     }
+  }
+
+  void multi_exponentiate(ConstLimbs bases, ConstLimbs inverses,
+                          std::span<const std::int64_t> weights, ThreadPool& pool,
+                          Limbs out) const override {
+    if (out.empty()) return;
+    const WeightRows rows(weights, out.size() / width(), pool.threads(),
+                          kPowerTableBytes / (8 * width()));
+    std::vector<std::uint64_t> products(rows.rows() * width());
+    kernels::multi_exponentiate(ring_, bases, inverses, rows, pool, products);
+    multiply_parts(*this, width(), products, out);
   }
 
  private:
