@@ -320,32 +320,6 @@ TEST_CASE("multi-exponentiation is the product of GMP's powers, for every shape 
   });
 }
 
-TEST_CASE("many random products mod n² are GMP's" * doctest::skip(!ifma_kernel().runs_here())) {
-  INFO("seed ", kSeed);
-  for (const std::size_t bits : {512UL, 2048UL, 3072UL}) {
-    CAPTURE(bits);
-    SeededRandom random(kSeed, "many", {bits});
-    const mpz_class n = odd_moduli(random, bits, 1).back();
-    const std::size_t width = 2 * limbs_of(n);
-    const auto context = ifma_kernel().make_public(to_limbs(n, limbs_of(n)));
-    std::size_t wrong = 0;
-    for (std::size_t done = 0; done < test::test_cases(2000); done += 64) {
-      Integers a;
-      Integers b;
-      Integers expected;
-      for (int i = 0; i < 64; ++i) {
-        a.push_back(random_below(random, n * n));
-        b.push_back(random_below(random, n * n));
-        expected.emplace_back(a.back() * b.back() % (n * n));
-      }
-      std::vector<std::uint64_t> out(64 * width);
-      context->multiply(to_limbs(a, width), to_limbs(b, width), 64, out);
-      wrong += out != to_limbs(expected, width);
-    }
-    CHECK(wrong == 0);
-  }
-}
-
 TEST_CASE("secret powers mod s² are GMP's, whatever the length of n" *
           doctest::skip(!ifma_kernel().runs_here())) {
   INFO("seed ", kSeed);

@@ -210,7 +210,7 @@ TEST_SUITE("ifma" * doctest::skip(!ifma_kernel().runs_here())) {
 
   // For m = x² the square of (x, t) has the quotient R − 1.
   TEST_CASE("a square whose t would reach R is corrected") {
-    for (const std::size_t bits : {128UL, 1536UL, 3072UL}) {
+    for (const std::size_t bits : {128UL, 1024UL, 1536UL, 2048UL, 3072UL, 4096UL}) {
       CAPTURE(bits);
       SeededRandom random(kSeed, "square correction", {bits});
       Integers roots;
