@@ -15,12 +15,19 @@ using namespace blindsum;
 int run(int argc, char** argv) {
   CLI::App app{"Blindsum trains one model on the records of several organisations, encrypted."};
   app.require_subcommand(1);
-  app.footer("Example: blindsum run scenarios/kdd-quick.yaml");
+  app.set_version_flag("--version", "blindsum " BLINDSUM_VERSION, "Print the version and exit");
+  app.footer(
+      "Examples: blindsum data fetch data                         get the KDD files\n"
+      "          blindsum run scenarios/kdd-quick.yaml            a first run\n"
+      "          blindsum compare scenarios/kdd-iid-10.yaml       against training in one place\n"
+      "          source <(blindsum completion bash)               complete words in bash\n"
+      "Every verb has its own help: blindsum run --help. Exit codes: scenarios/README.md.");
   launcher::Job job;
   launcher::add_run(app, job);
   launcher::add_compare(app, job);
   launcher::add_keys(app, job);
   launcher::add_data(app, job);
+  launcher::add_completion(app, job);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -20,4 +20,8 @@ void add_compare(CLI::App& app, Job& job);
 void add_keys(CLI::App& app, Job& job);
 void add_data(CLI::App& app, Job& job);
 
+// add_completion adds the verb that prints a completion script for bash: of all verbs and options
+// that `app` has when it is run.
+void add_completion(CLI::App& app, Job& job);
+
 }  // namespace blindsum::launcher
