@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
   launcher::Job job;
   launcher::add_run(app, job);
   launcher::add_compare(app, job);
+  launcher::add_plan(app, job);
   launcher::add_keys(app, job);
   launcher::add_data(app, job);
   launcher::add_completion(app, job);

@@ -93,6 +93,7 @@ TEST_CASE("every verb's help exits well and has an example; --version names a ve
   CHECK(top.out.find("Example") != std::string::npos);
   for (const std::vector<std::string>& verb :
        std::vector<std::vector<std::string>>{{"run"},
+                                             {"plan"},
                                              {"compare"},
                                              {"keys"},
                                              {"keys", "check"},

@@ -17,6 +17,7 @@ using Job = std::function<int()>;
 // Both references must outlive the parsing.
 void add_run(CLI::App& app, Job& job);
 void add_compare(CLI::App& app, Job& job);
+void add_plan(CLI::App& app, Job& job);
 void add_keys(CLI::App& app, Job& job);
 void add_data(CLI::App& app, Job& job);
 
