@@ -1,0 +1,480 @@
+#include "scenarios/launcher/compare.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <set>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "party/key_holder/key_store.h"
+#include "scenarios/launcher/baselines.h"
+#include "scenarios/launcher/gains.h"
+#include "shared/core/file.h"
+#include "shared/data/synthetic.h"
+#include "shared/report/records.h"
+#include "shared/role/learning.h"
+#include "tests/data/rows.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_keys.h"
+
+namespace {
+
+using namespace blindsum;
+using namespace blindsum::launcher;
+using nlohmann::json;
+
+const std::atomic<bool> kNeverStop{false};
+const std::atomic<bool> kStop{true};
+
+json read_json(const std::filesystem::path& path) { return json::parse(read_text_file(path)); }
+
+// Fixture is a folder with a small pair of data files and the settings of a small scenario.
+struct Fixture {
+  test::TempDir folder;
+  settings::Settings settings;
+  Progress progress{Verbosity::kQuiet};
+
+  Fixture() {
+    data::write_synthetic(folder.path() / "data", 7, {3000, 1500});
+    settings.name = "small";
+    settings.parties = 4;
+    settings.rounds = 6;
+    settings.model.hidden = {8};
+    settings.data.source = "kdd99";
+    settings.data.partition.kind = "by_attack";
+    settings.local.batch_rows = 64;
+    settings.evaluate_every = 2;
+    settings.runtime = "memory";
+    settings.paillier = {2048, "short"};
+    settings.deadlines = {20, 30};
+  }
+
+  [[nodiscard]] DataSource source() const {
+    return find_data(settings, folder.path() / "data", "", [](const auto&) {});
+  }
+
+  [[nodiscard]] RunOptions options(const std::string& name) const {
+    RunOptions options;
+    options.settings = settings;
+    options.folder = folder.path() / name;
+    options.data_directory = folder.path() / "data";
+    options.keys = folder.path() / "keys";
+    const char* programs = std::getenv("BLINDSUM_BIN");
+    options.programs = programs != nullptr ? std::filesystem::path(programs)
+                                           : programs_directory().parent_path() / "bin";
+    options.stop = &kNeverStop;
+    return options;
+  }
+};
+
+// write_digests writes rounds.jsonl of a run whose key-holder recorded these digests in round 0, 1,
+// …, and whose parties recorded none.
+void write_digests(const std::filesystem::path& run, const std::vector<std::string>& digests) {
+  std::filesystem::create_directories(run);
+  Records records;
+  for (std::uint32_t round = 0; round < digests.size(); ++round) {
+    report::RoundRecord record;
+    record.round = round;
+    record.role = "party-0";
+    record.bytes_out = 1000 + round;
+    records.rounds.push_back(record);
+    record.role = "keyholder";
+    record.model_digest = digests[round];
+    records.rounds.push_back(record);
+  }
+  write_rounds(run / "rounds.jsonl", records);
+}
+
+model::Confusion confusion_of(std::size_t actual, std::array<std::uint64_t, 5> predicted) {
+  model::Confusion confusion;
+  confusion.counts[actual] = predicted;
+  return confusion;
+}
+
+}  // namespace
+
+TEST_CASE("mean and deviation are those of a sample") {
+  const Spread eight = spread_of({2, 4, 4, 4, 5, 5, 7, 9});  // squares around 5 add up to 32
+  CHECK(eight.mean == 5);
+  CHECK(eight.deviation == doctest::Approx(std::sqrt(32.0 / 7)).epsilon(1e-15));
+  CHECK(spread_of({1e9 + 1, 1e9 + 2, 1e9 + 3}).deviation == 1);
+  CHECK(spread_of({0.9}).mean == 0.9);
+  CHECK(spread_of({0.9}).deviation == 0);
+  CHECK(spread_of({}).mean == 0);
+}
+
+TEST_CASE("the first round whose model differs is named") {
+  const test::TempDir folder;
+  const auto first = [&](const std::vector<std::string>& a, const std::vector<std::string>& b) {
+    write_digests(folder.path() / "a", a);
+    write_digests(folder.path() / "b", b);
+    const auto difference = first_difference(folder.path() / "a", folder.path() / "b");
+    CHECK(first_difference(folder.path() / "b", folder.path() / "a") == difference);
+    return difference;
+  };
+  CHECK_FALSE(first({"0", "1", "2"}, {"0", "1", "2"}));
+  CHECK_FALSE(first({}, {}));
+  CHECK(first({"0", "1", "2", "3"}, {"0", "1", "x", "y"}) == 2U);
+  CHECK(first({"0", "1"}, {"x", "1"}) == 0U);
+  CHECK(first({"0", "1", "2"}, {"0", "1"}) == 2U);
+  CHECK(first({"0"}, {}) == 0U);
+}
+
+TEST_CASE("gains: recall by class, and attacks that only others have seen") {
+  const std::vector<TestSet::Attack> attacks{{"normal", data::TrafficClass::kNormal, 10},
+                                             {"smurf", data::TrafficClass::kDos, 8},
+                                             {"neptune", data::TrafficClass::kDos, 2},
+                                             {"nmap", data::TrafficClass::kProbe, 4},
+                                             {"mscan", data::TrafficClass::kProbe, 5}};
+  std::vector<AloneParty> parties(2);
+  parties[0].attacks = {"normal", "smurf"};
+  parties[0].statistics.values[1] = 100;
+  parties[0].statistics.values[2] = 50;
+  parties[0].test = {confusion_of(0, {10, 0, 0, 0, 0}), confusion_of(1, {0, 8, 0, 0, 0}),
+                     confusion_of(1, {1, 1, 0, 0, 0}), confusion_of(2, {4, 0, 0, 0, 0}),
+                     confusion_of(2, {5, 0, 0, 0, 0})};
+  parties[1].attacks = {"neptune", "nmap", "normal"};
+  parties[1].statistics.values[1] = 100;
+  parties[1].statistics.values[2] = 9;
+  parties[1].statistics.values[3] = 9;
+  parties[1].test = {confusion_of(0, {9, 1, 0, 0, 0}), confusion_of(1, {6, 2, 0, 0, 0}),
+                     confusion_of(1, {0, 2, 0, 0, 0}), confusion_of(2, {0, 0, 4, 0, 0}),
+                     confusion_of(2, {4, 0, 1, 0, 0})};
+  const std::vector<model::Confusion> federated{
+      confusion_of(0, {10, 0, 0, 0, 0}), confusion_of(1, {0, 8, 0, 0, 0}),
+      confusion_of(1, {0, 2, 0, 0, 0}), confusion_of(2, {1, 0, 3, 0, 0}),
+      confusion_of(2, {3, 0, 2, 0, 0})};
+
+  const json gains = gains_of(attacks, parties, federated);
+  REQUIRE(gains.size() == 2);
+  // Nobody has mscan or classes r2l and u2r; a class without test rows has recall 0.
+  const json expected_first = {{"party", 0},
+                               {"alone", {1.0, 0.9, 0.0, 0.0, 0.0}},
+                               {"federated", {1.0, 1.0, 5.0 / 9, 0.0, 0.0}},
+                               {"unseen_classes", {"probe", "r2l", "u2r"}},
+                               {"unseen_attacks",
+                                {{{"attack", "neptune"},
+                                  {"class", "dos"},
+                                  {"test_rows", 2},
+                                  {"alone", 0.5},
+                                  {"federated", 1.0}},
+                                 {{"attack", "nmap"},
+                                  {"class", "probe"},
+                                  {"test_rows", 4},
+                                  {"alone", 0.0},
+                                  {"federated", 0.75}}}}};
+  CHECK(gains[0] == expected_first);
+  CHECK(gains[1]["alone"] == json({0.9, 0.4, 5.0 / 9, 0.0, 0.0}));
+  CHECK(gains[1]["unseen_classes"] == json({"r2l", "u2r"}));
+  CHECK(gains[1]["unseen_attacks"] == json::array({{{"attack", "smurf"},
+                                                    {"class", "dos"},
+                                                    {"test_rows", 8},
+                                                    {"alone", 0.25},
+                                                    {"federated", 1.0}}}));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a workload has the shards that the parties get as files") {
+  for (const char* kind : {"iid", "dirichlet", "by_attack"}) {
+    INFO(kind);
+    settings.data.partition.kind = kind;
+    const Workload workload = load_workload(settings, source());
+    const auto shards = folder.path() / kind;
+    std::filesystem::create_directories(shards);
+    cut_shards(settings, source().train, shards);
+    REQUIRE(workload.shards.size() == settings.parties);
+    for (std::uint32_t party = 0; party < settings.parties; ++party) {
+      const data::RecordTable file = data::read_kdd(shard_path(shards, party));
+      const data::RecordTable selected = data::select(workload.train, workload.shards[party]);
+      CHECK(file.numeric == selected.numeric);
+      CHECK(file.categories == selected.categories);
+      CHECK(file.classes == selected.classes);
+    }
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "evaluated by attack, the test set gives the counts of the whole") {
+  const Workload workload = load_workload(settings, source());
+  const auto scaler = data::Scaler::from_statistics(data::statistics_of(workload.train));
+  const model::Shape shape = role::shape_of(settings);
+  const auto parameters = model::initial_parameters(shape, 3);
+  ThreadPool pool(2);
+  const data::RecordTable test = data::read_kdd(source().test);
+  const auto by_attack = evaluate_by_attack(shape, parameters, workload.test.encode(scaler), pool);
+  CHECK(sum_of(by_attack) ==
+        model::evaluate(shape, parameters, data::encode_onehot122(test, scaler), pool));
+  REQUIRE(by_attack.size() == test.attack_names.size());
+  for (std::size_t attack = 0; attack < by_attack.size(); ++attack) {
+    std::uint64_t rows = 0;
+    for (const auto& counts : by_attack[attack].counts) {
+      for (const std::uint64_t count : counts) rows += count;
+    }
+    CHECK(rows == workload.test.attacks()[attack].rows);
+    CHECK(rows == static_cast<std::uint64_t>(std::ranges::count(test.attacks, attack)));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "with whole shards as batches, a federation does what one pile does") {
+  settings.local.batch_rows = 3000;
+  settings.server.optimizer = "sgd";
+  settings.server.rate = 0.5;
+  const Workload workload = load_workload(settings, source());
+  const Training pile = train_centralized(settings, workload, progress, kNeverStop);
+  const Training federation = train_federated_float(settings, workload, progress, kNeverStop);
+  REQUIRE(pile.parameters.size() == federation.parameters.size());
+  const auto start = model::initial_parameters(role::shape_of(settings), settings.seed);
+  double moved = 0;
+  for (std::size_t i = 0; i < pile.parameters.size(); ++i) {
+    CHECK(pile.parameters[i] == doctest::Approx(federation.parameters[i]).epsilon(1e-4));
+    moved = std::max(moved, std::abs(double{pile.parameters[i]} - start[i]));
+  }
+  CHECK(moved > 0.1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a party alone is a federation of one") {
+  const Workload workload = load_workload(settings, source());
+  const AloneTraining alone = train_alone(settings, workload, progress, kNeverStop);
+  Workload own{
+      workload.name, data::select(workload.train, workload.shards[0]), {{}}, workload.test, 0};
+  for (std::uint32_t row = 0; row < own.train.rows; ++row) own.shards[0].push_back(row);
+  settings::Settings single = settings;
+  single.parties = 1;
+  const Training one = train_federated_float(single, own, progress, kNeverStop);
+  std::string digest;
+  for (const auto& record : alone.records.rounds) {
+    if (record.role == "local-0" && record.round == settings.rounds) digest = record.model_digest;
+  }
+  CHECK(digest == one.summary["model_digest"].get<std::string>());
+  CHECK(json(sum_of(alone.parties[0].test).counts) == one.summary["confusion"]);
+}
+
+TEST_CASE_FIXTURE(Fixture, "the local summary is the mean over the parties") {
+  const Workload workload = load_workload(settings, source());
+  const AloneTraining alone = train_alone(settings, workload, progress, kNeverStop);
+  REQUIRE(alone.parties.size() == 4);
+  double accuracy = 0;
+  double dos = 0;
+  for (std::uint32_t k = 0; k < 4; ++k) {
+    const data::RecordTable shard = data::select(workload.train, workload.shards[k]);
+    const std::set<std::uint16_t> attacks(shard.attacks.begin(), shard.attacks.end());
+    CHECK(alone.parties[k].attacks.size() == attacks.size());
+    for (const std::uint16_t attack : attacks) {
+      CHECK(std::ranges::binary_search(alone.parties[k].attacks, shard.attack_names[attack]));
+    }
+    CHECK(alone.parties[k].statistics.rows() == static_cast<std::int64_t>(shard.rows));
+    const auto metrics = model::metrics_of(sum_of(alone.parties[k].test));
+    accuracy += metrics.accuracy / 4;
+    dos += metrics.recall[1] / 4;
+  }
+  CHECK(alone.summary["final"]["accuracy"].get<double>() == doctest::Approx(accuracy));
+  CHECK(alone.summary["final"]["recall"]["dos"].get<double>() == doctest::Approx(dos));
+  CHECK(alone.summary["model_digest"].is_null());
+}
+
+TEST_CASE_FIXTURE(Fixture, "in-process runs end in the same models with any number of threads") {
+  const Workload workload = load_workload(settings, source());
+  const auto digests = [&](std::uint32_t threads) {
+    settings.threads = threads;
+    std::vector<std::string> all;
+    for (const auto& run : {train_centralized(settings, workload, progress, kNeverStop),
+                            train_federated_float(settings, workload, progress, kNeverStop)}) {
+      CHECK(run.ending.fault == Fault::kNone);
+      CHECK(run.records.rounds.size() == settings.rounds);
+      for (const auto& record : run.records.rounds) all.push_back(record.model_digest);
+    }
+    const AloneTraining alone = train_alone(settings, workload, progress, kNeverStop);
+    for (const auto& record : alone.records.rounds) {
+      all.push_back(record.role + " " + record.model_digest);
+    }
+    all.push_back(alone.summary["confusion"].dump());
+    return all;
+  };
+  const auto one = digests(1);
+  CHECK(one.size() == 2 * 6 + 4 * 3 + 1);  // the parties are evaluated in rounds 2, 4 and 6
+  CHECK(digests(3) == one);
+  CHECK(digests(7) == one);
+}
+
+TEST_CASE_FIXTURE(Fixture, "many parties are evaluated in fewer rounds, and in the last") {
+  settings.parties = 100;
+  settings.evaluate_every = 1;
+  const Workload workload = load_workload(settings, source());
+  const AloneTraining alone = train_alone(settings, workload, progress, kNeverStop);
+  CHECK(alone.parties.size() == 100);
+  CHECK(alone.records.rounds.size() == 200);  // 600 / 256 is more than 2: rounds 3 and 6
+  CHECK(alone.records.rounds.front().round == 3);
+  CHECK(alone.records.rounds.back().round == 6);
+}
+
+TEST_CASE_FIXTURE(Fixture, "in-process runs stop when asked to") {
+  const Workload workload = load_workload(settings, source());
+  const Training pile = train_centralized(settings, workload, progress, kStop);
+  CHECK(pile.ending.fault == Fault::kInterrupted);
+  CHECK(pile.summary["status"] == "interrupted");
+  CHECK(train_federated_float(settings, workload, progress, kStop).ending.fault ==
+        Fault::kInterrupted);
+  const AloneTraining alone = train_alone(settings, workload, progress, kStop);
+  CHECK(alone.ending.fault == Fault::kInterrupted);
+  CHECK(alone.parties.empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "sanity rows say their rule in the units of the records") {
+  using test::kNormalRow;
+  using test::kSmurfRow;
+  using test::replaced;
+  const auto few = replaced(kNormalRow, 4, "100");
+  const auto many = replaced(replaced(kNormalRow, 4, "300"), 41, "smurf.");
+  const auto stump_of = [&](const std::string& train, const std::string& test) {
+    const auto path = folder.path() / "rows";
+    std::filesystem::create_directories(path);
+    write_file_atomic(path / "train", train);
+    write_file_atomic(path / "test", test);
+    const Workload workload{
+        "rows", data::read_kdd(path / "train"), {}, TestSet(data::read_kdd(path / "test")), 0};
+    ThreadPool pool(1);
+    return sanity_of(workload, pool);
+  };
+  const json bytes = stump_of(few + many + many, few + few + many + kSmurfRow);
+  CHECK(bytes["majority_class"]["rule"] == "always dos");
+  CHECK(bytes["majority_class"]["accuracy"] == 0.5);
+  const auto rule = bytes["decision_stump"]["rule"].get<std::string>();
+  const std::string begin = "normal where src_bytes <= ";
+  REQUIRE(rule.starts_with(begin));
+  CHECK(rule.ends_with(", else dos"));
+  // Halfway in log1p: √(101 · 301) − 1.
+  CHECK(std::stod(rule.substr(begin.size())) == doctest::Approx(173.36).epsilon(1e-3));
+  CHECK(bytes["decision_stump"]["accuracy"] == 1);
+  CHECK(bytes["decision_stump"]["confusion"][1][1] == 2);
+  CHECK(stump_of(kSmurfRow + kNormalRow, kNormalRow)["decision_stump"]["rule"] ==
+        "dos where protocol_type=icmp, else normal");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a comparison holds all runs, seeds, spreads and gains") {
+  key_holder::save_key_set(folder.path() / "keys", test::key_2048());
+  const RunOptions options = this->options("compare");
+  const RunResult result = compare(options, progress, 2);
+  CHECK(result.ending.reason == "");
+  REQUIRE(result.ending.fault == Fault::kNone);
+  const json& all = result.summary;
+  CHECK(read_json(options.folder / "compare.json") == all);
+  CHECK(all["status"] == "done");
+  CHECK(all["identical"] == true);
+  CHECK(all["first_difference"].is_null());
+  CHECK(all["seeds"] == json({1, 2}));
+
+  for (const char* run :
+       {"centralized", "local", "federated_float", "federated_integer", "federated_encrypted"}) {
+    INFO(run);
+    for (const auto& place : {options.folder / run, options.folder / "seed-2" / run}) {
+      CHECK(std::filesystem::exists(place / "rounds.jsonl"));
+      CHECK(std::filesystem::exists(place / "summary.json"));
+      CHECK(std::filesystem::exists(place / "model.safetensors") == (run != std::string("local")));
+      for (const json& line : report::read_records(place / "rounds.jsonl")) {
+        CHECK_NOTHROW((void)report::round_record_from_json(line));
+      }
+    }
+    const json first = read_json(options.folder / run / "summary.json");
+    const json second = read_json(options.folder / "seed-2" / run / "summary.json");
+    CHECK(first == all[run]);
+    CHECK(first["seed"] == 1);
+    CHECK(second["seed"] == 2);
+    for (const char* key : {"accuracy", "macro_f1", "cost"}) {
+      const double a = first["final"][key];
+      const double b = second["final"][key];
+      CHECK(all["by_seed"][run][0][key] == a);
+      CHECK(all["by_seed"][run][1][key] == b);
+      CHECK(all["mean"][run][key].get<double>() == doctest::Approx((a + b) / 2));
+      CHECK(all["deviation"][run][key].get<double>() ==
+            doctest::Approx(std::abs(a - b) / std::sqrt(2.0)));
+    }
+  }
+  CHECK(all["federated_integer"]["model_digest"] == all["federated_encrypted"]["model_digest"]);
+  // By integers or floats: a few predictions differ at most.
+  CHECK(all["federated_float"]["final"]["accuracy"].get<double>() ==
+        doctest::Approx(all["federated_integer"]["final"]["accuracy"].get<double>()).epsilon(2e-3));
+
+  REQUIRE(all["gains"].size() == settings.parties);
+  for (std::size_t k = 0; k < settings.parties; ++k) {
+    const json& gain = all["gains"][k];
+    const json& alone = all["local"]["per_party"][k];
+    CHECK(gain["alone"] == alone["final"]["recall"]);
+    const json recall = all["federated_encrypted"]["final"]["recall"];
+    const std::array names{"normal", "dos", "probe", "r2l", "u2r"};
+    std::int64_t rows = 0;
+    for (std::size_t c = 0; c < names.size(); ++c) {
+      CHECK(gain["federated"][c] == recall[names[c]]);
+      const std::int64_t class_rows = alone["class_rows"][c];
+      rows += class_rows;
+      const json& unseen = gain["unseen_classes"];
+      CHECK((std::ranges::find(unseen, json(names[c])) != unseen.end()) == (class_rows == 0));
+    }
+    CHECK(alone["rows"] == rows);
+    CHECK_FALSE(gain["unseen_attacks"].empty());  // by attack: each is at one or two parties
+  }
+
+  const std::string table = comparison_table(all);
+  for (const char* text : {"centralized", "local", "federated_float", "decision stump",
+                           "majority class", " ± ", "identical", "who gains what", "→"}) {
+    INFO(text);
+    CHECK(table.find(text) != std::string::npos);
+  }
+
+  // The key-holder's digests begin with the initial weights and end with the final ones.
+  std::vector<json> holder;
+  const auto path = options.folder / "federated_integer" / "rounds.jsonl";
+  for (json& line : report::read_records(path)) {
+    if (line["role"] == "keyholder") holder.push_back(std::move(line));
+  }
+  REQUIRE(holder.size() == 1 + settings.rounds);
+  CHECK(holder.front()["model_digest"] == digest_text(model::model_digest(model::initial_parameters(
+                                              role::shape_of(settings), settings.seed))));
+  CHECK(holder.back()["model_digest"] == all["federated_integer"]["model_digest"]);
+
+  // One digit of one record is another model.
+  CHECK_FALSE(first_difference(path.parent_path(), options.folder / "federated_encrypted"));
+  std::string text = read_text_file(path);
+  const std::string digest = holder[3]["model_digest"];
+  text[text.find(digest) + 20] ^= 1;
+  write_file_atomic(path, text);
+  CHECK(first_difference(path.parent_path(), options.folder / "federated_encrypted") == 3U);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a comparison that fails leaves compare.json with the reason") {
+  RunOptions no_data = options("no-data");
+  no_data.data_directory = folder.path();
+  const RunResult result = compare(no_data, progress);
+  CHECK(result.ending.fault == Fault::kData);
+  CHECK(read_json(no_data.folder / "compare.json") == result.summary);
+  CHECK(result.summary["status"] == "data");
+  CHECK(result.summary["reason"] == result.ending.reason);
+
+  RunOptions stopped = options("stopped");
+  stopped.stop = &kStop;
+  const RunResult interrupted = compare(stopped, progress);
+  CHECK(interrupted.ending.fault == Fault::kInterrupted);
+  CHECK(read_json(stopped.folder / "compare.json")["status"] == "interrupted");
+  CHECK(comparison_table(interrupted.summary).find("decision stump") != std::string::npos);
+
+  const RunOptions no_keys = options("no-keys");
+  const RunResult half = compare(no_keys, progress);
+  CHECK(half.ending.fault == Fault::kKeys);
+  CHECK(half.ending.reason.starts_with("federated_encrypted: "));
+  CHECK(half.summary["federated_integer"]["status"] == "done");
+  CHECK(half.summary["seeds"].empty());
+  CHECK_FALSE(half.summary.contains("identical"));
+  CHECK(comparison_table(half.summary).find("federated_integer") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "seeds of synthetic data have data of their own") {
+  key_holder::save_key_set(folder.path() / "keys", test::key_2048());
+  settings.data.source = "synthetic";
+  settings.rounds = 1;
+  RunOptions options = this->options("compare");
+  const RunResult result = compare(options, progress, 2);
+  CHECK(result.ending.reason == "");
+  const auto train = [&](const char* place) {
+    return read_text_file(options.folder / place / "kddcup.data_10_percent");
+  };
+  CHECK(train("data") != train("seed-2/data"));
+}
