@@ -283,5 +283,34 @@ TEST_CASE("compare finds the encrypted and the integer run identical and writes 
   CHECK(outcome.out.find("federated_encrypted") != std::string::npos);
 }
 
+TEST_CASE("a comparison that fails says why as JSON, and leaves it in its folder") {
+  const World world;
+  std::filesystem::create_directories(world.data);
+  const Outcome outcome = test::run_program(
+      "blindsum",
+      {"compare", world.scenario.string(), "--set", "data.source=kdd99", "--data",
+       world.data.string(), "--json", "--out", (world.dir.path() / "compare").string()},
+      world.dir.path());
+  CHECK(outcome.exit_code == 3);
+  const json printed = json::parse(outcome.out);
+  CHECK(printed.at("status") == "data");
+  CHECK(json::parse(read_text_file(world.folder("compare") / "compare.json")) == printed);
+}
+
+TEST_CASE("Ctrl-C ends a comparison in its own trainings, too") {
+  const World world;
+  test::Program program("blindsum",
+                        {"compare", world.scenario.string(), "--quiet", "--set", "rounds=100000",
+                         "--out", (world.dir.path() / "compare").string()},
+                        world.dir.path());
+  REQUIRE(test::wait_until(30s, [&] {
+    return std::filesystem::exists(world.folder("compare") / "data" / "corrected");
+  }));
+  program.signal(SIGINT);
+  CHECK(program.wait(30s).exit_code == 130);
+  const json comparison = json::parse(read_text_file(world.folder("compare") / "compare.json"));
+  CHECK(comparison.at("status") == "interrupted");
+}
+
 }  // namespace
 }  // namespace blindsum
