@@ -104,7 +104,8 @@ class Comparison {
     const TestSet test = std::move(workload->test);
     workload.reset();  // the roles need the memory
 
-    if (!federated(seed, kInteger, "none") || !federated(seed, kEncrypted, "paillier")) {
+    if (!federated(seed, kInteger, "none", "the same in integers, in the clear") ||
+        !federated(seed, kEncrypted, "paillier", "the same integers, encrypted")) {
       return false;
     }
     json_["seeds"].push_back(number);
@@ -172,13 +173,13 @@ class Comparison {
     return keep(seed, kLocal, alone.summary, alone.ending);
   }
 
-  bool federated(const Seed& seed, const char* name, const char* cipher) {
+  bool federated(const Seed& seed, const char* name, const char* cipher, const char* what) {
     RunOptions run = options_;
     run.settings = seed.settings;
     run.settings.cipher = cipher;
     run.folder = seed.folder / name;
     run.data = data_;
-    progress_.say(std::string(name) + ":");
+    progress_.say(std::string(name) + ": " + what);
     const RunResult result = run_scenario(run, progress_);
     return keep(seed, name, result.summary, result.ending);
   }
