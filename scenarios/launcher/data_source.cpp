@@ -66,11 +66,11 @@ std::filesystem::path shard_path(const std::filesystem::path& directory, std::ui
 }
 
 void cut_shards(const settings::Settings& settings, const std::filesystem::path& train,
-                const std::filesystem::path& directory, const std::atomic<bool>& stop) {
+                std::span<const std::filesystem::path> paths, const std::atomic<bool>& stop) {
   const data::RawFile file = data::read_raw(train);
   const auto shards = shards_of(settings, file);
   for (std::uint32_t party = 0; party < settings.parties && !stop; ++party) {
-    data::write_shard(file, shards[party], shard_path(directory, party));
+    data::write_shard(file, shards[party], paths[party]);
   }
 }
 

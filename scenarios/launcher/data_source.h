@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,11 +43,11 @@ using Say = std::function<void(const std::string&)>;
 [[nodiscard]] std::vector<std::vector<std::uint32_t>> shards_of(const settings::Settings& settings,
                                                                 const data::RawFile& train);
 
-// shard_path is "party-<k>.csv" in `directory`. cut_shards writes one for every party, and gives up
-// once `stop` is true.
+// shard_path is "party-<k>.csv" in `directory`. cut_shards writes party k's rows to paths[k], and
+// gives up once `stop` is true.
 [[nodiscard]] std::filesystem::path shard_path(const std::filesystem::path& directory,
                                                std::uint32_t party);
 void cut_shards(const settings::Settings& settings, const std::filesystem::path& train,
-                const std::filesystem::path& directory, const std::atomic<bool>& stop);
+                std::span<const std::filesystem::path> paths, const std::atomic<bool>& stop);
 
 }  // namespace blindsum::launcher

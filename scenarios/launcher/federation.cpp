@@ -43,7 +43,8 @@ std::uint32_t threads_of(const settings::Settings& settings, const wire::Peer& p
   return peer.role == wire::Role::kParty ? std::max(1U, processors / settings.parties) : processors;
 }
 
-// role_file_of fills in what does not depend on how the roles are linked.
+}  // namespace
+
 settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& peer) {
   settings::RoleFile role;
   role.run = plan.run;
@@ -62,6 +63,19 @@ settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& pe
   }
   return role;
 }
+
+std::map<std::string, wire::Peer> callers_of(const wire::Peer& peer,
+                                             const std::map<wire::Peer, std::string>& public_keys) {
+  std::map<std::string, wire::Peer> callers;
+  if (peer.role == wire::Role::kParty) return callers;
+  for (const auto& [other, public_key] : public_keys) {
+    const bool calls = other.role == wire::Role::kParty || peer == wire::kCoordinatorPeer;
+    if (other != peer && calls) callers.emplace(public_key, other);
+  }
+  return callers;
+}
+
+namespace {
 
 // records_of returns the role's records, none when they cannot be read.
 std::vector<nlohmann::json> records_of(const std::filesystem::path& path) {
@@ -141,11 +155,8 @@ class ProcessFederation : public Federation {
     if (peer.role != wire::Role::kParty) {
       role.link.bind = "tcp://127.0.0.1:*";
       role.files.endpoint = role_path(peer, ".endpoint");
-      for (const auto& [other, public_key] : public_keys_) {
-        const bool calls = other.role == wire::Role::kParty || peer == wire::kCoordinatorPeer;
-        if (other != peer && calls) role.link.allowed.emplace(public_key, other);
-      }
     }
+    role.link.allowed = callers_of(peer, public_keys_);
     for (const auto& [server, endpoint] : endpoints_) {
       role.link.servers.push_back({server, endpoint, public_keys_.at(server)});
     }

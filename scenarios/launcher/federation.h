@@ -3,11 +3,13 @@
 
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "shared/core/error.h"
+#include "shared/settings/role_file.h"
 #include "shared/settings/settings.h"
 #include "shared/wire/messages.h"
 
@@ -41,6 +43,13 @@ struct FederationPlan {
 // key-holder, parties.
 [[nodiscard]] std::string peer_name(const wire::Peer& peer);
 [[nodiscard]] std::vector<wire::Peer> all_peers(std::uint32_t parties);
+
+// role_file_of is the role file of `peer` but for its link.
+[[nodiscard]] settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& peer);
+
+// callers_of lists who may call `peer`, by CURVE public key.
+[[nodiscard]] std::map<std::string, wire::Peer> callers_of(
+    const wire::Peer& peer, const std::map<wire::Peer, std::string>& public_keys);
 
 // Federation runs until it ends or is destroyed; then nothing of it runs any more.
 class Federation {

@@ -1,5 +1,6 @@
 // blindsum: runs, compares and prepares federations. One verb each; see 'blindsum --help'.
 #include <iostream>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
@@ -11,6 +12,12 @@
 namespace {
 
 using namespace blindsum;
+
+std::string command_line(int argc, char** argv) {
+  std::string line = "blindsum";
+  for (int i = 1; i < argc; ++i) line += std::string(" ") + argv[i];
+  return line;
+}
 
 int run(int argc, char** argv) {
   CLI::App app{"Blindsum trains one model on the records of several organisations, encrypted."};
@@ -26,6 +33,9 @@ int run(int argc, char** argv) {
   launcher::add_run(app, job);
   launcher::add_compare(app, job);
   launcher::add_plan(app, job);
+  launcher::add_compose(app, job, command_line(argc, argv));
+  launcher::add_prepare(app, job);
+  launcher::add_supervise(app, job);
   launcher::add_keys(app, job);
   launcher::add_data(app, job);
   launcher::add_completion(app, job);

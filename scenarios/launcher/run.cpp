@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <initializer_list>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -74,17 +76,52 @@ class Run {
   }
 
   void go() {
-    make_folders();
+    make_folders({"logs", "records", "shards", "roles", "keys"}, {"shards", "roles", "keys"});
     (void)role::limits_of(settings_);  // whether bits, parties, key size and network fit
     announce();
+    progress_.say("results: " + options_.folder.string());
     require_files();
-    // Processes stops key generation on every way out of this function.
-    Processes key_processes;
-    if (is_encrypted()) start_keys(key_processes);
-    prepare_data();
-    if (is_encrypted()) finish_keys(key_processes);
-    write_manifest();
+    std::vector<std::filesystem::path> shards;
+    for (std::uint32_t party = 0; party < settings_.parties; ++party) {
+      shards.push_back(shard_path(folder_ / "shards", party));
+    }
+    prepare(options_.keys.empty() ? folder_ / "keys" : std::filesystem::absolute(options_.keys),
+            shards);
     train();
+  }
+
+  // prepare_elsewhere is the first half of go, for roles that start elsewhere.
+  void prepare_elsewhere(const RoleView& view, const std::filesystem::path& roles) {
+    (void)role::limits_of(settings_);
+    make_role_folders(roles, settings_.parties);
+    make_folders({"logs"}, {});
+    announce();
+    std::vector<std::filesystem::path> shards;
+    for (std::uint32_t party = 0; party < settings_.parties; ++party) {
+      shards.push_back(shard_file(roles, party));
+    }
+    prepare(role_folder(roles, wire::kKeyHolderPeer), shards);
+    std::filesystem::copy_file(data_.test, test_file(roles));
+    FederationPlan plan;
+    plan.settings = settings_;
+    plan.run = id_;
+    write_role_folders(plan, view, roles);
+    std::filesystem::remove_all(folder_ / "data");  // everybody has his part of it
+  }
+
+  // supervise is the second half.
+  void supervise(const std::filesystem::path& roles) {
+    make_folders({"logs", "records"}, {});
+    take_manifest(run_folder(roles) / "manifest.json");
+    progress_.say("results: " + options_.folder.string());
+    progress_.begin_phase("start", "waiting for coordinator, key-holder and " +
+                                       std::to_string(settings_.parties) + " parties");
+    FederationPlan plan;
+    plan.settings = settings_;
+    plan.folder = folder_;
+    const auto federation = follow(plan, roles, *options_.stop);
+    const std::atomic<bool> never{false};  // the federation itself sees the request to stop
+    end_with(watch_over(*federation, never));
   }
 
   // finish writes the results of a run that ended so, and returns them.
@@ -116,12 +153,11 @@ class Run {
     if (*options_.stop) fail(Fault::kInterrupted, "interrupted by the user");
   }
 
-  void make_folders() {
+  void make_folders(std::initializer_list<const char*> names,
+                    std::initializer_list<const char*> private_names) {
     std::filesystem::create_directories(folder_);
-    for (const char* name : {"logs", "shards", "records", "roles", "keys"}) {
-      std::filesystem::create_directories(folder_ / name);
-    }
-    for (const char* name : {"roles", "keys", "shards"}) {
+    for (const char* name : names) std::filesystem::create_directories(folder_ / name);
+    for (const char* name : private_names) {
       std::filesystem::permissions(folder_ / name, std::filesystem::perms::owner_all);
     }
     write_file_atomic(folder_ / "scenario.yaml", to_yaml(settings_));
@@ -143,17 +179,27 @@ class Run {
     progress_.say(progress_.terminal().paint(Style::kBold, settings_.name) + ": " +
                   std::to_string(settings_.parties) + " parties, " +
                   std::to_string(settings_.rounds) + " rounds, " + security_text(settings_));
-    progress_.say("results: " + options_.folder.string());
     if (!is_encrypted()) {
       progress_.warn(
           "WARNING: NOT ENCRYPTED: 'cipher: none' sends every update in the clear, for comparison");
     }
   }
 
+  // prepare makes keys and data side by side, and writes the manifest. A new key set goes to
+  // `keys`, party k's rows to shards[k].
+  void prepare(const std::filesystem::path& keys, std::span<const std::filesystem::path> shards) {
+    keys_ = keys;
+    // Processes stops key generation on every way out of this function.
+    Processes key_processes;
+    if (is_encrypted()) start_keys(key_processes);
+    prepare_data(shards);
+    if (is_encrypted()) finish_keys(key_processes);
+    write_manifest();
+  }
+
   void start_keys(Processes& processes) {
     const std::string program = (options_.programs / "blindsum-keyholder").string();
     const auto log = folder_ / "logs" / "keys.log";
-    keys_ = options_.keys.empty() ? folder_ / "keys" : std::filesystem::absolute(options_.keys);
     key_watch_.restart();
     if (options_.keys.empty()) {
       processes.start("keys",
@@ -189,7 +235,7 @@ class Run {
     progress_.end_phase((options_.keys.empty() ? "new " : "checked ") + kind, key_watch_.seconds());
   }
 
-  void prepare_data() {
+  void prepare_data(std::span<const std::filesystem::path> shards) {
     const report::Stopwatch watch;
     progress_.begin_phase("data", "reading the records");
     if (options_.data) {
@@ -200,7 +246,7 @@ class Run {
     }
     figures_.data = data_.name;
     check_stop();
-    cut_shards(settings_, data_.train, folder_ / "shards", *options_.stop);
+    cut_shards(settings_, data_.train, shards, *options_.stop);
     check_stop();
     figures_.data_s = watch.seconds();
     progress_.end_phase(data_.name + ", cut into " + std::to_string(settings_.parties) +
@@ -215,7 +261,8 @@ class Run {
                      {"seed", settings_.seed},
                      {"codec_id", digest_text(role::codec_of(settings_).id())},
                      {"security", security_text(settings_)},
-                     {"data", to_json(data_)}};
+                     {"data", to_json(data_)},
+                     {"prepared", {{"keygen_s", figures_.keygen_s}, {"data_s", figures_.data_s}}}};
     if (is_encrypted()) {
       figures_.kernel = crypto::kernel_name();
       manifest["kernel"] = figures_.kernel;
@@ -226,6 +273,21 @@ class Run {
            crypto::assumption_of(crypto::randomizer_from_string(settings_.paillier.randomizer))}};
     }
     write_file_atomic(folder_ / "manifest.json", json_text(manifest));
+  }
+
+  // take_manifest keeps the manifest of a prepared run with its results.
+  void take_manifest(const std::filesystem::path& path) {
+    const std::string text = read_text_file(path);
+    try {
+      const json manifest = json::parse(text);
+      figures_.data = manifest.at("data").at("source").get<std::string>();
+      figures_.kernel = manifest.value("kernel", "");
+      figures_.keygen_s = manifest.at("prepared").at("keygen_s").get<double>();
+      figures_.data_s = manifest.at("prepared").at("data_s").get<double>();
+    } catch (const json::exception& error) {
+      throw ConfigError(path.string() + ": not the manifest of a prepared run: " + error.what());
+    }
+    write_file_atomic(folder_ / "manifest.json", text);
   }
 
   void train() {
@@ -244,11 +306,14 @@ class Run {
                                        std::to_string(settings_.parties) + " parties");
     const auto federation =
         settings_.runtime == "memory" ? start_in_memory(plan) : start_processes(plan);
-    const Ending ending = watch_over(*federation);
+    end_with(watch_over(*federation, *options_.stop));
+  }
+
+  static void end_with(const Ending& ending) {
     if (ending.fault != Fault::kNone) throw RunFault{ending};
   }
 
-  Ending watch_over(Federation& federation) {
+  Ending watch_over(Federation& federation, const std::atomic<bool>& stop) {
     RecordTail holder(records_path(folder_, wire::kKeyHolderPeer));
     RecordTail coordinator(records_path(folder_, wire::kCoordinatorPeer));
     RecordTail party(records_path(folder_, wire::party_peer(0)));
@@ -293,7 +358,7 @@ class Run {
         if (train_watch) figures_.train_s = train_watch->seconds();
         return *ending;
       }
-      if (*options_.stop) return {Fault::kInterrupted, "interrupted by the user"};
+      if (stop) return {Fault::kInterrupted, "interrupted by the user"};
       if (quiet.seconds() > patience_s) {
         return {Fault::kDeadline, std::string("the key-holder has not ended a round for ") +
                                       std::to_string(static_cast<int>(patience_s)) + " s"};
@@ -315,18 +380,39 @@ class Run {
   report::Stopwatch key_watch_;
 };
 
+// ending_of does `work` and returns how it ended.
+template <class Work>
+Ending ending_of(Work work) {
+  try {
+    work();
+    return {};
+  } catch (const RunFault& fault) {
+    return fault.ending;
+  } catch (const std::exception& error) {
+    return {fault_of(error), error.what()};
+  }
+}
+
 }  // namespace
 
 RunResult run_scenario(const RunOptions& options, Progress& progress) {
   Run run(options, progress);
-  try {
-    run.go();
-    return run.finish({});
-  } catch (const RunFault& fault) {
-    return run.finish(fault.ending);
-  } catch (const std::exception& error) {
-    return run.finish({fault_of(error), error.what()});
-  }
+  return run.finish(ending_of([&] { run.go(); }));
+}
+
+Ending prepare_roles(const RunOptions& options, const RoleView& view,
+                     const std::filesystem::path& roles, Progress& progress) {
+  RunOptions here = options;
+  here.folder = run_folder(roles);
+  here.keys.clear();
+  Run run(here, progress);
+  return ending_of([&] { run.prepare_elsewhere(view, std::filesystem::absolute(roles)); });
+}
+
+RunResult supervise(const RunOptions& options, const std::filesystem::path& roles,
+                    Progress& progress) {
+  Run run(options, progress);
+  return run.finish(ending_of([&] { run.supervise(std::filesystem::absolute(roles)); }));
 }
 
 std::filesystem::path make_result_folder(const std::filesystem::path& parent,

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "scenarios/launcher/data_source.h"
+#include "scenarios/launcher/deployment.h"
 #include "scenarios/launcher/federation.h"
 #include "scenarios/launcher/progress.h"
 #include "shared/settings/settings.h"
@@ -36,6 +37,19 @@ struct RunResult {
 // twice and round_s for the first round, round_s + 10 s for each later one. When it returns, no
 // process of the run is left. A fault of the run is a result, not an exception.
 [[nodiscard]] RunResult run_scenario(const RunOptions& options, Progress& progress);
+
+// prepare_roles does the first half of a run whose roles start elsewhere: it makes the role folders
+// in `roles` (see deployment.h) with a new key set and everybody's data, and leaves in roles/run
+// what supervise needs. options.folder is not used.
+[[nodiscard]] Ending prepare_roles(const RunOptions& options, const RoleView& view,
+                                   const std::filesystem::path& roles, Progress& progress);
+
+// supervise does the second half: it follows the roles that run from those folders to their end,
+// and leaves in options.folder what run_scenario does, without keys, roles and shards. It needs to
+// read nothing in `roles` but run and the out folders. options.settings are those of the prepared
+// run.
+[[nodiscard]] RunResult supervise(const RunOptions& options, const std::filesystem::path& roles,
+                                  Progress& progress);
 
 // make_result_folder makes parent/<name>-<UTC time>, with -2, -3, … when that exists.
 // Throws ConfigError when it cannot be made.

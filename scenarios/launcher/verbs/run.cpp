@@ -25,25 +25,27 @@ void require_utf8(const char* what, const std::filesystem::path& path) {
   }
 }
 
-std::string describe_run(const RunOptions& options, const RunResult& result,
-                         const Terminal& terminal) {
-  if (result.ending.fault != Fault::kNone || result.summary["final"].is_null()) return "";
-  return result_text(options.settings, result.summary, options.folder, terminal);
-}
-
 }  // namespace
 
-void RunArguments::add_to(CLI::App& verb) {
+void RunArguments::add_scenario_to(CLI::App& verb) {
   verb.add_option("SCENARIO", scenario, "Scenario file (YAML)")->required();
-  verb.add_option("--parties", parties, "Number of parties, instead of the scenario's");
+  verb.add_option("-n,--parties", parties, "Number of parties, instead of the scenario's");
   verb.add_option("--set", sets, "key=value, instead of the scenario's; repeatable")
       ->allow_extra_args(false);
   verb.add_option("--data", data, "Folder of the KDD files (default $BLINDSUM_DATA, else ./data)");
+}
+
+void RunArguments::add_output_to(CLI::App& verb) {
   verb.add_option("--out", out, "Folder in which the result folder is made")->capture_default_str();
-  verb.add_option("--keys", keys,
-                  "Key set to use instead of a new one ('blindsum keys' makes them)");
   auto* quiet = verb.add_flag("--quiet", is_quiet, "Print errors alone");
   verb.add_flag("--json", is_json, "Print the summary alone, as JSON")->excludes(quiet);
+}
+
+void RunArguments::add_to(CLI::App& verb) {
+  add_scenario_to(verb);
+  add_output_to(verb);
+  verb.add_option("--keys", keys,
+                  "Key set to use instead of a new one ('blindsum keys' makes them)");
   verb.add_flag_callback(
       "--help-keys",
       [] {
@@ -60,30 +62,39 @@ settings::Settings RunArguments::settings() const {
   return load_scenario(scenario, overrides);
 }
 
-int run_job(const RunArguments& arguments, const std::string& suffix,
-            const std::function<RunResult(const RunOptions&, Progress&)>& work,
-            const Describe& describe) {
-  start_log("blindsum", "warn");
+std::vector<std::string> RunArguments::overrides() const {
+  std::vector<std::string> words;
+  if (!parties.empty()) words.insert(words.end(), {"--parties", parties});
+  for (const std::string& set : sets) words.insert(words.end(), {"--set", set});
+  return words;
+}
+
+RunOptions RunArguments::options() const {
   RunOptions options;
-  options.data_directory =
-      arguments.data.empty() ? named_data_directory() : std::filesystem::path(arguments.data);
-  options.keys = arguments.keys;
-  require_utf8("--out", arguments.out);
+  options.data_directory = data.empty() ? named_data_directory() : std::filesystem::path(data);
+  options.keys = keys;
+  require_utf8("--out", out);
   require_utf8("--data", options.data_directory.empty() ? "data" : options.data_directory);
   if (!options.keys.empty()) require_utf8("--keys", options.keys);
-  options.settings = arguments.settings();
-  options.folder = make_result_folder(arguments.out, options.settings.name + suffix);
+  options.settings = settings();
   options.programs = programs_directory();
   options.stop = &stop_requested();
   catch_stop_signals();
-  Progress progress(arguments.is_quiet || arguments.is_json ? Verbosity::kQuiet
-                                                            : Verbosity::kNormal);
-  const RunResult result = work(options, progress);
-  progress.end();
+  return options;
+}
+
+std::string describe_run(const RunOptions& options, const RunResult& result,
+                         const Terminal& terminal) {
+  if (result.ending.fault != Fault::kNone || result.summary["final"].is_null()) return "";
+  return result_text(options.settings, result.summary, options.folder, terminal);
+}
+
+int finish_job(const RunArguments& arguments, const RunOptions& options, const RunResult& result,
+               const Terminal& terminal, const Describe& describe) {
   if (arguments.is_json) {
     std::cout << json_text(result.summary);
   } else if (!arguments.is_quiet) {
-    std::cout << describe(options, result, progress.terminal());
+    std::cout << describe(options, result, terminal);
   }
   if (result.ending.fault != Fault::kNone) {
     std::cerr << "blindsum: " << to_string(result.ending.fault) << ": " << result.ending.reason
@@ -94,6 +105,18 @@ int run_job(const RunArguments& arguments, const std::string& suffix,
                       options.folder.string());
   }
   return exit_code(result.ending.fault);
+}
+
+int run_job(const RunArguments& arguments, const std::string& suffix,
+            const std::function<RunResult(const RunOptions&, Progress&)>& work,
+            const Describe& describe) {
+  start_log("blindsum", "warn");
+  RunOptions options = arguments.options();
+  options.folder = make_result_folder(arguments.out, options.settings.name + suffix);
+  Progress progress(arguments.verbosity());
+  const RunResult result = work(options, progress);
+  progress.end();
+  return finish_job(arguments, options, result, progress.terminal(), describe);
 }
 
 void add_run(CLI::App& app, Job& job) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 namespace CLI {
 class App;
@@ -18,8 +19,14 @@ using Job = std::function<int()>;
 void add_run(CLI::App& app, Job& job);
 void add_compare(CLI::App& app, Job& job);
 void add_plan(CLI::App& app, Job& job);
+void add_prepare(CLI::App& app, Job& job);
+void add_supervise(CLI::App& app, Job& job);
 void add_keys(CLI::App& app, Job& job);
 void add_data(CLI::App& app, Job& job);
+
+// add_compose adds the verb that writes files for containers; `command` is the command line that
+// was given, for their first line.
+void add_compose(CLI::App& app, Job& job, const std::string& command);
 
 // add_completion adds the verb that prints a completion script for bash: of all verbs and options
 // that `app` has when it is run.
