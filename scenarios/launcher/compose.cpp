@@ -55,6 +55,7 @@ std::string health_of(const wire::Peer& peer, const RoleView& view) {
          program_name(peer) + ", --health, " + (view.secrets / "role.json").string() +
          "]\n"
          "      interval: 5s\n"
+         "      retries: 30\n"  // a role that waits for one that came back is not ill
          "      start_period: 15m\n";
 }
 
@@ -128,21 +129,15 @@ std::string compose_with_volumes(const ContainerPlan& plan, const std::string& s
 
 std::string compose_with_secrets(const ContainerPlan& plan) {
   const std::vector<wire::Peer> peers = all_peers(plan.settings.parties);
-  const bool is_encrypted = plan.settings.cipher != "none";
-  const auto secrets_of = [&](const wire::Peer& peer) {
-    std::vector<std::string> names{"role.json", "curve.secret"};
-    if (is_encrypted) names.emplace_back("public.key");
-    if (is_encrypted && peer == wire::kKeyHolderPeer) names.emplace_back("secret.key");
-    return names;
-  };
   const std::string uid = std::to_string(plan.user.uid);
   const std::string gid = std::to_string(plan.user.gid);
   std::string text = header_of(plan);
   text += "x-role: &role\n  user: " + quoted_user(plan.user) + "\n" + hardening("  ") +
           "  command: [/run/secrets/role.json]\n"
           "\n"
-          "# For docker stack; docker-compose leaves it out.\n"
-          "x-once: &once { restart_policy: { condition: none } }\n"
+          "# For docker stack; docker-compose leaves it out. A role runs once, and is called at "
+          "its own address.\n"
+          "x-once: &once { endpoint_mode: dnsrr, restart_policy: { condition: none } }\n"
           "\nservices:\n"
           "  # Follows the run, collects the results, and ends with the run's exit code.\n"
           "  supervisor:\n"
@@ -169,7 +164,7 @@ std::string compose_with_secrets(const ContainerPlan& plan) {
       text += "      - \"./roles/" + name + "/data:/data:ro\"\n";
     }
     text += "      - \"./roles/" + name + "/out:/out\"\n    secrets:\n";
-    for (const std::string& secret : secrets_of(peer)) {
+    for (const std::string& secret : secrets_of(plan.settings, peer)) {
       text += "      - { source: " + name + "." + secret + ", target: " + secret + ", uid: \"" +
               uid + "\", gid: \"" + gid + "\", mode: 0400 }\n";
     }
@@ -179,11 +174,19 @@ std::string compose_with_secrets(const ContainerPlan& plan) {
   text += "  alone: { internal: true }    # the supervisor talks to nobody\n\nsecrets:\n";
   for (const wire::Peer& peer : peers) {
     const std::string name = to_string(peer);
-    for (const std::string& secret : secrets_of(peer)) {
+    for (const std::string& secret : secrets_of(plan.settings, peer)) {
       text += "  " + name + "." + secret + ": { file: \"./roles/" + name + "/" + secret + "\" }\n";
     }
   }
   return text;
+}
+
+std::vector<std::string> secrets_of(const settings::Settings& settings, const wire::Peer& peer) {
+  std::vector<std::string> names{"role.json", "curve.secret"};
+  if (settings.cipher == "none") return names;
+  names.emplace_back("public.key");
+  if (peer == wire::kKeyHolderPeer) names.emplace_back("secret.key");
+  return names;
 }
 
 ContainerUser container_user() {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "scenarios/launcher/deployment.h"
 #include "shared/settings/settings.h"
@@ -41,6 +42,10 @@ struct ContainerPlan {
 // compose_with_secrets writes a docker-compose and docker stack file for role folders that were
 // made before, in the folder "roles" beside the file: what is secret comes as a secret.
 [[nodiscard]] std::string compose_with_secrets(const ContainerPlan& plan);
+
+// secrets_of lists the files of a role's folder that are given to it as secrets.
+[[nodiscard]] std::vector<std::string> secrets_of(const settings::Settings& settings,
+                                                  const wire::Peer& peer);
 
 // container_user is who the containers of prepared role folders run as: this process's user, or,
 // when that is root, the user of the images. give_to makes him the owner of the folder and all in

@@ -51,7 +51,7 @@ class Mirror {
     std::ifstream source(from_, std::ios::binary);
     if (!source.seekg(static_cast<std::streamoff>(offset_))) return;
     const std::string added{std::istreambuf_iterator<char>(source), {}};
-    if (added.empty()) return;
+    if (added.empty() && std::filesystem::exists(to_)) return;
     std::ofstream copy(to_, std::ios::binary | std::ios::app);
     if (!copy.write(added.data(), static_cast<std::streamsize>(added.size())).flush()) {
       throw Error(to_.string() + ": cannot be written");

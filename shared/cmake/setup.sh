@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 blindsum_packages=(
-  g++ cmake ninja-build python3
+  g++ cmake ninja-build python3 python3-yaml
   libntl-dev libgmp-dev libzmq3-dev cppzmq-dev libmsgpack-cxx-dev libspdlog-dev libsodium-dev
   libeigen3-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev doctest-dev libbenchmark-dev
   libcurl4-openssl-dev

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <memory>
 
+#include "scenarios/launcher/kubernetes.h"
 #include "scenarios/launcher/verbs/prepare.h"
 #include "scenarios/launcher/verbs/verbs.h"
 #include "shared/core/error.h"
@@ -14,6 +15,7 @@ namespace {
 struct ComposeArguments {
   RunArguments run;
   std::string out = "compose", images, sources;
+  bool is_kubernetes = false;
 
   void add_to(CLI::App& verb) {
     run.add_scenario_to(verb);
@@ -21,9 +23,12 @@ struct ComposeArguments {
         ->capture_default_str();
     verb.add_option("--images", images,
                     "What stands before the images' names: registry.example/team/");
+    auto* kubernetes =
+        verb.add_flag("--kubernetes", is_kubernetes, "Write manifests for a Kubernetes cluster");
     verb.add_option("--prepare-inside", sources,
                     "Make keys and shards in the containers, and build the images from the sources "
-                    "in this folder; writes docker-compose.yml alone");
+                    "in this folder; writes docker-compose.yml alone")
+        ->excludes(kubernetes);
   }
 };
 
@@ -51,6 +56,12 @@ int write_compose(const ComposeArguments& arguments, const std::string& command)
   }
   const int code = prepare_job(arguments.run, view_of_secrets(), out / "roles");
   if (code != 0) return code;
+  if (arguments.is_kubernetes) {
+    const auto manifests = out / "kubernetes.yaml";
+    write_secret_file(manifests, as_bytes(kubernetes_manifests(plan, out / "roles")));
+    std::cout << "kubectl apply -f " << manifests.string() << "\n";
+    return 0;
+  }
   std::filesystem::create_directories(out / "results");
   plan.user = container_user();
   give_to(plan.user, out / "roles");
