@@ -217,10 +217,11 @@ TEST_CASE("random encryptions are GMP's (1 + m·n)·base^r") {
     } while (gcd(base, setting.n) != 1);
     const Powers powers(base, exponent_bits, setting.square);
     ThreadPool pool(0);
-    std::vector<std::unique_ptr<FixedBase>> tables;
+    const FixedBaseLayout layout{exponent_bits, exponent_bits / 7};
+    std::vector<std::vector<std::uint64_t>> tables;
     for (const auto& context : setting.contexts) {
-      tables.push_back(context->make_fixed_base(to_limbs(base, width), exponent_bits,
-                                                std::size_t{4} << 20, pool));
+      context->fill_fixed_base(to_limbs(base, width), layout,
+                               tables.emplace_back(layout.entries() * width), pool);
     }
     run_batches("encrypt", bits, [&](std::size_t batch, SeededRandom& random) {
       Integers m;
@@ -241,8 +242,8 @@ TEST_CASE("random encryptions are GMP's (1 + m·n)·base^r") {
       std::size_t wrong = 0;
       for (std::size_t k = 0; k < tables.size(); ++k) {
         std::vector<std::uint64_t> out(kBatch * width);
-        setting.contexts[k]->encrypt(*tables[k], to_limbs(m, setting.limbs), to_limbs(r, r_limbs),
-                                     kBatch, out);
+        setting.contexts[k]->encrypt({layout, tables[k]}, to_limbs(m, setting.limbs),
+                                     to_limbs(r, r_limbs), kBatch, out);
         wrong += differences(expected, width, out);
       }
       return wrong;

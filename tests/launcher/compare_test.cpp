@@ -182,10 +182,14 @@ TEST_CASE_FIXTURE(Fixture, "a workload has the shards that the parties get as fi
     const Workload workload = load_workload(settings, source());
     const auto shards = folder.path() / kind;
     std::filesystem::create_directories(shards);
-    cut_shards(settings, source().train, shards);
+    std::vector<std::filesystem::path> paths;
+    for (std::uint32_t party = 0; party < settings.parties; ++party) {
+      paths.push_back(shard_path(shards, party));
+    }
+    cut_shards(settings, source().train, paths, std::atomic<bool>(false));
     REQUIRE(workload.shards.size() == settings.parties);
     for (std::uint32_t party = 0; party < settings.parties; ++party) {
-      const data::RecordTable file = data::read_kdd(shard_path(shards, party));
+      const data::RecordTable file = data::read_kdd(paths[party]);
       const data::RecordTable selected = data::select(workload.train, workload.shards[party]);
       CHECK(file.numeric == selected.numeric);
       CHECK(file.categories == selected.categories);
