@@ -167,7 +167,7 @@ std::string Progress::round_line() const {
   if (round_.bytes_up > 0) {
     details += "  " + bytes_text(static_cast<double>(round_.bytes_up)) + " up";
   }
-  for (const char* phase : {"train", "encrypt", "aggregate", "decrypt", "evaluate"}) {
+  for (const char* phase : {"train", "encrypt", "prepare", "aggregate", "decrypt", "evaluate"}) {
     const auto found = round_.phase_s.find(phase);
     if (found != round_.phase_s.end()) {
       details += std::string("  ") + phase + " " + fixed(1000 * found->second, 0) + " ms";

@@ -39,7 +39,7 @@ std::string recall_text(const json& quality) {
 std::string phases_text(const json& phases, double rounds) {
   std::string text;
   for (const char* name :
-       {"train", "encode", "encrypt", "aggregate", "decrypt", "step", "evaluate"}) {
+       {"train", "encode", "encrypt", "prepare", "aggregate", "decrypt", "step", "evaluate"}) {
     if (!phases.contains(name)) continue;
     if (!text.empty()) text += "  ";
     text +=
