@@ -17,8 +17,10 @@ namespace {
 using std::filesystem::path;
 using std::filesystem::perms;
 
-// How long the other roles may take to end after the key-holder has; and how long the key-holder
-// may take when the run is stopped. Docker kills ten seconds after it has asked.
+// How long the other roles may take to end after the key-holder has failed or ended well; and how
+// long the key-holder may take when the run is stopped. Docker kills ten seconds after it has
+// asked.
+constexpr double kFailureGraceS = 1;
 constexpr double kFinishGraceS = 5;
 constexpr double kMirrorIntervalS = 0.2;
 
@@ -99,7 +101,8 @@ class RemoteFederation : public Federation {
     }
     if (key_holder) {
       if (!finished_) finished_.emplace();
-      if (ended < followers_.size() && finished_->seconds() < kFinishGraceS && !stopped_) return {};
+      const double grace_s = key_holder->fault == Fault::kNone ? kFinishGraceS : kFailureGraceS;
+      if (ended < followers_.size() && finished_->seconds() < grace_s && !stopped_) return {};
       if (key_holder->fault == Fault::kNone) copy_model();
       return key_holder;
     }
