@@ -49,6 +49,12 @@ std::string hardening(const std::string& indent) {
          "tmpfs: [\"/tmp:size=16m,mode=1777\"]\n";
 }
 
+// A role that ends must not be held up by its resolver, which looks for a peer that is gone: ZeroMQ
+// resolves names in the thread that sends.
+std::string resolver() {
+  return "  environment: { RES_OPTIONS: \"" + std::string(kResolverOptions) + "\" }\n";
+}
+
 std::string health_of(const wire::Peer& peer, const RoleView& view) {
   return "    healthcheck:\n"
          "      test: [CMD, /usr/bin/" +
@@ -84,7 +90,7 @@ std::string compose_with_volumes(const ContainerPlan& plan, const std::string& s
     arguments += ", " + nlohmann::json(override).dump();  // a JSON string is a YAML string
   }
   std::string text = header_of(plan);
-  text += "x-role: &role\n  user: " + quoted_user(plan.user) + "\n" + hardening("  ") +
+  text += "x-role: &role\n  user: " + quoted_user(plan.user) + "\n" + hardening("  ") + resolver() +
           "  command: [--wait, \"" + kWaitS +
           "\", /role/role.json]\n"
           "  depends_on: [supervisor]\n"
@@ -132,7 +138,7 @@ std::string compose_with_secrets(const ContainerPlan& plan) {
   const std::string uid = std::to_string(plan.user.uid);
   const std::string gid = std::to_string(plan.user.gid);
   std::string text = header_of(plan);
-  text += "x-role: &role\n  user: " + quoted_user(plan.user) + "\n" + hardening("  ") +
+  text += "x-role: &role\n  user: " + quoted_user(plan.user) + "\n" + hardening("  ") + resolver() +
           "  command: [/run/secrets/role.json]\n"
           "\n"
           "# For docker stack; docker-compose leaves it out. A role runs once, and is called at "

@@ -25,6 +25,9 @@ struct ContainerPlan {
   ContainerUser user;
 };
 
+// kResolverOptions is what RES_OPTIONS is for every role (resolv.conf(5)).
+inline constexpr const char* kResolverOptions = "timeout:1 attempts:1";
+
 // view_of_volumes is where a role finds its folder when it is one volume; view_of_secrets when
 // secrets, data and results come apart.
 [[nodiscard]] RoleView view_of_volumes();

@@ -150,6 +150,7 @@ Json role_job(const ContainerPlan& plan, const wire::Peer& peer) {
                           mount("secrets", "/run/secrets")};
   Json main = container(role, plan.images + "blindsum-" + role);
   main["args"] = {"/run/secrets/role.json"};
+  main["env"] = Json::array({{{"name", "RES_OPTIONS"}, {"value", kResolverOptions}}});
   main["volumeMounts"] = {mount("secrets", "/run/secrets", "", true),
                           mount("files", "/out", folder + "/out")};
   if (peer != wire::kCoordinatorPeer) {
@@ -163,7 +164,7 @@ Json role_job(const ContainerPlan& plan, const wire::Peer& peer) {
     const Json index = {{"name", "PARTY"},
                         {"valueFrom", {{"fieldRef", {{"fieldPath", kIndexAnnotation}}}}}};
     copy["env"] = Json::array({index});
-    main["env"] = Json::array({index});
+    main["env"].push_back(index);
   } else {
     main["ports"] = Json::array(
         {{{"containerPort", peer == wire::kCoordinatorPeer ? kCoordinatorPort : kKeyHolderPort}}});
