@@ -397,6 +397,7 @@ json sanity_of(const Workload& workload, ThreadPool& pool) {
   const auto test = workload.test.encode(scaler);
   const auto over_test = [&](const auto& evaluate) {
     std::vector<model::Confusion> confusions;
+    confusions.reserve(test.size());
     for (const data::Dataset& attack : test) confusions.push_back(evaluate(attack));
     return to_json(evaluation_of(sum_of(confusions)));
   };

@@ -82,7 +82,6 @@ class Comparison {
     if (seeds_ > 1) progress_.say("seed " + std::to_string(number));
     find_data_of(seed);
 
-    AloneTraining alone;
     std::optional<Workload> workload = load_workload(seed.settings, *data_);
     if (is_first) {
       ThreadPool pool(seed.settings.threads);
@@ -95,12 +94,12 @@ class Comparison {
     }
     progress_.say("local: each of " + std::to_string(seed.settings.parties) +
                   " parties alone on its own shard");
-    alone = train_alone(seed.settings, *workload, progress_, *options_.stop);
+    AloneTraining alone = train_alone(seed.settings, *workload, progress_, *options_.stop);
     if (!keep_alone(seed, alone)) return false;
     progress_.say("federated_float: the same federation in floating point");
-    Training in_float = train_federated_float(seed.settings, *workload, progress_, *options_.stop);
-    const data::Statistics joint = in_float.statistics;
-    if (!keep_training(seed, kFloat, std::move(in_float))) return false;
+    const Training in_float =
+        train_federated_float(seed.settings, *workload, progress_, *options_.stop);
+    if (!keep_training(seed, kFloat, in_float)) return false;
     const TestSet test = std::move(workload->test);
     workload.reset();  // the roles need the memory
 
@@ -110,7 +109,7 @@ class Comparison {
     }
     json_["seeds"].push_back(number);
     if (!judge(seed)) return false;
-    return !is_first || add_gains(seed, test, alone, joint);
+    return !is_first || add_gains(seed, test, alone, in_float.statistics);
   }
 
   // find_data_of finds the data once; only the synthetic set depends on the seed.
@@ -140,7 +139,7 @@ class Comparison {
     write_file_atomic(folder / "summary.json", json_text(summary));
   }
 
-  bool keep_training(const Seed& seed, const char* name, Training training) {
+  bool keep_training(const Seed& seed, const char* name, const Training& training) {
     const auto folder = seed.folder / name;
     write_results(folder, training.records, training.summary);
     if (training.ending.fault == Fault::kNone) {

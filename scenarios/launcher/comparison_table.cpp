@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -113,6 +114,11 @@ std::string runs_table(const json& comparison) {
       table.add(std::move(row));
       rules += std::string(label) + ": " + sanity["rule"].get<std::string>() + "\n";
     }
+  }
+  if (has_spread) {
+    rules += "mean ± standard deviation over " + std::to_string(comparison["seeds"].size()) +
+             " seeds; all else is of seed " +
+             std::to_string(comparison["seeds"][0].get<std::uint64_t>()) + "\n";
   }
   return table.text() + rules;
 }

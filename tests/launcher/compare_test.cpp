@@ -418,8 +418,9 @@ TEST_CASE_FIXTURE(Fixture, "a comparison holds all runs, seeds, spreads and gain
   }
 
   const std::string table = comparison_table(all);
-  for (const char* text : {"centralized", "local", "federated_float", "decision stump",
-                           "majority class", " ± ", "identical", "who gains what", "→"}) {
+  for (const char* text :
+       {"centralized", "local", "federated_float", "decision stump", "majority class", " ± ",
+        "over 2 seeds", "identical", "who gains what", "→"}) {
     INFO(text);
     CHECK(table.find(text) != std::string::npos);
   }
