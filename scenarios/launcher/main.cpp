@@ -33,6 +33,7 @@ int run(int argc, char** argv) {
   launcher::add_run(app, job);
   launcher::add_compare(app, job);
   launcher::add_plan(app, job);
+  launcher::add_report(app, job);
   launcher::add_compose(app, job, command_line(argc, argv));
   launcher::add_prepare(app, job);
   launcher::add_supervise(app, job);

@@ -5,7 +5,7 @@ blindsum_packages=(
   g++ cmake ninja-build python3 python3-yaml
   libntl-dev libgmp-dev libzmq3-dev cppzmq-dev libmsgpack-cxx-dev libspdlog-dev libsodium-dev
   libeigen3-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev zlib1g-dev libxxhash-dev doctest-dev libbenchmark-dev
-  libcurl4-openssl-dev
+  libcurl4-openssl-dev node-d3-axis node-d3-scale node-d3-selection node-d3-shape
 )
 
 blindsum_install() {

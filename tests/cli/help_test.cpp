@@ -45,8 +45,8 @@ bool has(const Offers& offers, const std::string& offer) {
 }
 
 TEST_CASE_FIXTURE(Completion, "bash completes verbs, verbs of verbs, and options") {
-  CHECK(of({"r"}) == Offers{"run"});
-  CHECK(of({"comp"}) == Offers{"compare", "completion"});
+  CHECK(of({"r"}) == Offers{"report", "run"});
+  CHECK(of({"comp"}) == Offers{"compare", "completion", "compose"});
   CHECK(of({"data", ""}) == Offers{"check", "fetch", "synth"});
   CHECK(of({"run", "--q"}) == Offers{"--quiet"});
   CHECK(of({"data", "fetch", "--u"}) == Offers{"--url"});

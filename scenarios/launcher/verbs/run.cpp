@@ -2,6 +2,7 @@
 #include <iostream>
 #include <memory>
 
+#include "scenarios/launcher/html_report.h"
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/result_text.h"
 #include "scenarios/launcher/summary.h"
@@ -22,6 +23,15 @@ void require_utf8(const char* what, const std::filesystem::path& path) {
     throw ConfigError(
         std::string(what) + ": " + text +
         ": the path is not UTF-8, as the records of a run must be; rename the folder");
+  }
+}
+
+// add_report_to writes report.html beside the records. That it could not is no fault of the run.
+void add_report_to(const std::filesystem::path& folder, Progress& progress) {
+  try {
+    progress.say("report: " + write_report(folder).string());
+  } catch (const std::exception& error) {
+    progress.warn(std::string("no report.html: ") + error.what());
   }
 }
 
@@ -116,6 +126,7 @@ int run_job(const RunArguments& arguments, const std::string& suffix,
   Progress progress(arguments.verbosity());
   const RunResult result = work(options, progress);
   progress.end();
+  add_report_to(options.folder, progress);
   return finish_job(arguments, options, result, progress.terminal(), describe);
 }
 

@@ -19,6 +19,7 @@ using Job = std::function<int()>;
 void add_run(CLI::App& app, Job& job);
 void add_compare(CLI::App& app, Job& job);
 void add_plan(CLI::App& app, Job& job);
+void add_report(CLI::App& app, Job& job);
 void add_prepare(CLI::App& app, Job& job);
 void add_supervise(CLI::App& app, Job& job);
 void add_keys(CLI::App& app, Job& job);

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""report.html in a real browser: report_test.py BLINDSUM [SCREENSHOT_DIR]
+
+Makes small runs, opens their reports from files in headless Chromium, and holds what is on the page against the records. Talks
+to the browser over its debugging pipe; needs nothing but the standard library. Ends with 77, after a loud line, where there is no
+Chromium.
+"""
+import base64
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SMALL = ["--set", "runtime=memory", "--set", "data.source=synthetic", "--set", "local.batch_rows=32"]
+SCENARIO = """name: small
+parties: 3
+rounds: 4
+cipher: none
+"""
+
+
+class Browser:
+    """Chromium, one page, driven by the DevTools protocol over file descriptors 3 and 4."""
+
+    def __init__(self, program, profile):
+        commands, self.commands = os.pipe()
+        self.events, events = os.pipe()
+        # Out of the way of 3 and 4, where the browser expects them.
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (commands, events)]
+        # No name resolves: whatever left the page would fail, and be seen.
+        arguments = [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+                     "--remote-debugging-pipe", f"--user-data-dir={profile}", "--host-resolver-rules=MAP * ~NOTFOUND", "about:blank"]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(3, 4),
+                                        preexec_fn=lambda: [os.dup2(end, place) for place, end in zip((3, 4), ends)])
+        for end in (commands, events, *ends):
+            os.close(end)
+        os.set_blocking(self.events, False)
+        self.buffer = b""
+        self.number = 0
+        self.session = None
+        self.console = []
+        self.requests = []
+        target = next(t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page")
+        self.session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **parameters):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.commands, json.dumps(message).encode() + b"\0")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            answer = self.receive()
+            if answer and answer.get("id") == self.number:
+                if "error" in answer:
+                    raise AssertionError(f"{method}: {answer['error']}")
+                return answer["result"]
+        raise AssertionError(f"{method}: no answer from the browser")
+
+    def receive(self):
+        while b"\0" not in self.buffer:
+            try:
+                part = os.read(self.events, 1 << 16)
+                assert part, "the browser has gone"
+                self.buffer += part
+            except BlockingIOError:
+                time.sleep(0.01)
+                return None
+        line, self.buffer = self.buffer.split(b"\0", 1)
+        message = json.loads(line)
+        method = message.get("method")
+        if method in ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"):
+            self.console.append(json.dumps(message["params"])[:400])
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(message["params"]["request"]["url"])
+        return message
+
+    def value(self, expression):
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def open(self, path, width, height, scheme):
+        self.console.clear()
+        self.requests.clear()
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        url = Path(path).resolve().as_uri()
+        self.call("Page.navigate", url=url)
+        deadline = time.monotonic() + 30
+        while self.value("location.href + ' ' + document.documentElement?.dataset.ready") != f"{url} true":
+            assert time.monotonic() < deadline, f"{path}: the page did not become ready; console: {self.console}"
+            time.sleep(0.05)
+        # Charts are drawn in frames of their own.
+        self.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))")
+        return url
+
+    def screenshot(self, path):
+        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)["data"]
+        Path(path).write_bytes(base64.b64decode(data))
+
+    def close(self):
+        try:
+            self.call("Browser.close")
+        except (AssertionError, OSError):
+            self.process.kill()
+        self.process.wait(timeout=20)
+
+
+def equal(actual, expected, what):
+    assert actual == expected, f"{what}: {actual!r}, expected {expected!r}"
+
+
+def records_of(folder):
+    return [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+
+
+def check_page(browser, path, shots, name):
+    """What every report must be, whatever it shows."""
+    html = path.read_text()
+    assert "{{" not in html.split("<script", 1)[0], "the template was not filled"
+    for width, height, scheme in ((1280, 900, "light"), (1280, 900, "dark"), (390, 844, "light")):
+        url = browser.open(path, width, height, scheme)
+        label = f"{name} {width} {scheme}"
+        equal(browser.console, [], f"{label}: console")
+        equal(browser.requests, [url], f"{label}: requests")
+        equal(browser.value("document.documentElement.scrollWidth - document.documentElement.clientWidth"), 0, f"{label}: overflow")
+        equal(browser.value("!!document.getElementById('planted')"), False, f"{label}: markup from a record")
+        ground = browser.value("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+        assert (max(ground[:3]) < 80) == (scheme == "dark"), f"{label}: background {ground}"
+        small = browser.value("[...document.querySelectorAll('figure.chart .plot')].filter((plot) => !plot.querySelector('svg')"
+                              " || plot.querySelector('svg').getBoundingClientRect().height < 40).length")
+        equal(small, 0, f"{label}: charts that were not drawn")
+        nameless = browser.value("[...document.querySelectorAll('figure.chart svg')].filter((svg) => !svg.getAttribute('aria-label')).length")
+        equal(nameless, 0, f"{label}: charts without a name")
+        if shots:
+            browser.screenshot(Path(shots) / f"{name}-{width}-{scheme}.png")
+
+
+def points(browser):
+    return browser.value("Object.fromEntries([...document.querySelectorAll('.chart')].map((chart) =>"
+                         " [chart.id, Number(chart.dataset.points)]))")
+
+
+def table_of(browser, chart):
+    """Opens the table under a chart and returns its cells."""
+    return browser.value(
+        f"new Promise((done) => {{ const details = document.querySelector('#{chart} details'); details.open = true;"
+        " setTimeout(() => done([...details.querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) =>"
+        " cell.textContent))), 50); })")
+
+
+def check_run(browser, folder, shots):
+    check_page(browser, folder / "report.html", shots, "run")
+    records = records_of(folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    evaluations = [record for record in records if record.get("evaluation")]
+    rounds = {record["round"] for record in records}
+    phases = {phase for record in records for phase, seconds in record["phase_s"].items() if seconds > 0} - {"wait"}
+    drawn = points(browser)
+    for chart in ("chart-accuracy", "chart-macro_f1", "chart-cost"):
+        equal(drawn[chart], len(evaluations), chart)
+    equal(drawn["chart-confusion"], 25, "chart-confusion")
+    equal(drawn["chart-recall"], 5, "chart-recall")
+    equal(drawn["chart-phases"], len(rounds) * len(phases), "chart-phases")
+    equal(drawn["chart-contributors"], len(rounds) * summary["parties"], "chart-contributors")
+    equal(drawn["chart-bytes-up"], len(rounds), "chart-bytes-up")
+    accuracy = [[f"{record['round']}", f"{100 * record['evaluation']['accuracy']:.2f} %"] for record in evaluations]
+    equal(table_of(browser, "chart-accuracy"), accuracy, "the table of accuracies")
+    text = browser.value("document.body.innerText")
+    for part in ("NOT ENCRYPTED", "Synthetic data", summary["model_digest"], f"{100 * summary['final']['accuracy']:.2f}"):
+        assert part in text, f"{part!r} is not on the page"
+    cells = browser.value("[...document.querySelectorAll('#chart-confusion td')].map((cell) => cell.getAttribute('aria-label'))")
+    names = ["normal", "dos", "probe", "r2l", "u2r"]
+    equal(cells, [f"{summary['confusion'][a][p]} {names[a]} taken for {names[p]}" for a in range(5) for p in range(5)], "confusion")
+
+
+def check_comparison(browser, folder, shots):
+    check_page(browser, folder / "report.html", shots, "comparison")
+    comparison = json.loads((folder / "compare.json").read_text())
+    text = browser.value("document.body.innerText")
+    assert comparison["identical"] is True and "bit for bit" in text, "the verdict is missing"
+    rows = browser.value("[...document.querySelectorAll('#runs-table tbody tr')].map((row) => [...row.children].map((cell) =>"
+                         " cell.textContent))")
+    keys = ["centralized", "local", "federated_float", "federated_integer", "federated_encrypted"]
+    expected = [f"{100 * comparison[key]['final']['accuracy']:.2f} %" for key in keys]
+    expected += [f"{100 * comparison['sanity'][key]['accuracy']:.2f} %" for key in ("majority_class", "decision_stump")]
+    equal([row[1] for row in rows], expected, "accuracies of the runs")
+    gains = browser.value("document.querySelectorAll('#gains-table tbody tr').length")
+    equal(gains, len(comparison["gains"]), "rows of gains")
+    equal(points(browser)["chart-recall"], 25, "chart-recall")
+
+
+def check_failed(browser, blindsum, folder, shots):
+    """A run that ended before it had results still has a page that says why."""
+    for name in ("rounds.jsonl", "summary.json"):
+        (folder / name).unlink()
+    summary = {"status": "role_failed", "reason": "party 1 was <killed> by signal 9", "parties": 3, "rounds": 4, "final": None,
+               "confusion": None, "model_digest": None, "data": "synthetic"}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    subprocess.run([blindsum, "report", folder], check=True, stdout=subprocess.DEVNULL)
+    check_page(browser, folder / "report.html", shots, "failed")
+    text = browser.value("document.body.innerText")
+    assert "party 1 was <killed> by signal 9" in text and "no model came out" in text, "the page does not say why"
+
+
+def main():
+    blindsum = str(Path(sys.argv[1]).resolve())
+    shots = sys.argv[2] if len(sys.argv) > 2 else None
+    program = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
+    if program is None:
+        print("SKIPPED: NO CHROMIUM HERE: report.html was not tested in a browser (install the package chromium)", flush=True)
+        return 77
+    environment = {key: value for key, value in os.environ.items() if key != "BLINDSUM_DATA"}
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        scenario = scratch / "small.yaml"
+        scenario.write_text(SCENARIO)
+
+        def run(verb, *more):
+            out = scratch / verb
+            subprocess.run([blindsum, verb, scenario, *SMALL, "--out", out, "--quiet", *more], check=True, env=environment)
+            return next(out.iterdir())
+
+        single = run("run")
+        comparison = run("compare", "--set", "cipher=paillier", "--set", "paillier.key_bits=2048", "--set", "rounds=2")
+        browser = Browser(program, scratch / "profile")
+        try:
+            check_run(browser, single, shots)
+            check_comparison(browser, comparison, shots)
+            # The scenario is on the page: what a person wrote into it must stay text.
+            yaml = (single / "scenario.yaml").read_text()
+            (single / "scenario.yaml").write_text(yaml + "# </script><b id=planted>&amp;<!-- \u2028\n")
+            check_failed(browser, blindsum, single, shots)
+        finally:
+            browser.close()
+    print("report.html: run, comparison and failed run are right in light, dark and on a phone")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
