@@ -49,17 +49,15 @@ double peak_rss_mib() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-// private_mib returns the memory that this process shares with no other, as the system knows it.
+// private_mib returns the anonymous memory of this process: what it shares with no other. (A file
+// that all map counts as private once the others have ended.)
 std::optional<double> private_mib() {
-  std::ifstream file("/proc/self/smaps_rollup");
-  double kib = 0;
-  bool is_known = false;
+  constexpr std::string_view kField = "RssAnon:";
+  std::ifstream file("/proc/self/status");
   for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with("Private_")) continue;
-    kib += std::strtod(line.c_str() + line.find(':') + 1, nullptr);
-    is_known = true;
+    if (line.starts_with(kField)) return std::strtod(line.c_str() + kField.size(), nullptr) / 1024;
   }
-  return is_known ? std::optional(kib / 1024) : std::nullopt;
+  return std::nullopt;
 }
 
 settings::RoleFile role_file_for(wire::Role role, const std::string& path) {
