@@ -152,7 +152,7 @@ void add_completion(CLI::App& app, Job& job) {
   verb->footer(
       "Example: source <(blindsum completion bash)\n"
       "To keep it: blindsum completion bash > ~/.local/share/bash-completion/completions/blindsum");
-  verb->callback([&app, &job] {
+  verb->callback([&app, &job, shell] {  // which the option writes to until then
     job = [&app] {
       std::cout << script_of(app);
       return 0;
