@@ -30,15 +30,15 @@ class Evaluator {
   [[nodiscard]] CiphertextVector multiply_plain(const CiphertextVector& a,
                                                 const PlaintextVector& m) const;
 
-  // linear_combinations returns encryptions of Σ_i w_ji·m_i mod n, one for each row w_j of `weights`
-  // (row by row, as many weights each as there are ciphertexts): a linear layer on encrypted inputs.
-  // Formula: Π_i c_i^{w_ji} mod n², by simultaneous exponentiation. Cost: once, up to 128 powers of
-  // every c_i (fewer for few or short weights) and, if a weight is negative, 3 products more and a
-  // share of one inversion; for each row, a squaring a bit of the largest weight, and for each of
-  // its weights a product for one bit in 3 to 9, none for a weight of 0. Memory: up to 64 MiB of
-  // powers, or 2 a ciphertext if that is more. Security: weights are public, time and addresses
-  // depend on them; a row of zeros gives the trivial encryption 1. Throws CryptoError also when a
-  // weight is negative and a ciphertext not a unit.
+  // linear_combinations returns encryptions of Σ_i w_ji·m_i mod n, one for each row w_j of
+  // `weights` (row by row, as many weights each as there are ciphertexts): a linear layer on
+  // encrypted inputs. Formula: Π_i c_i^{w_ji} mod n², by simultaneous exponentiation. Cost: once,
+  // up to 128 powers of every c_i (fewer for few or short weights) and, if a weight is negative, 3
+  // products more and a share of one inversion; for each row, a squaring a bit of the largest
+  // weight, and for each of its weights a product for one bit in 3 to 9, none for a weight of 0.
+  // Memory: up to 64 MiB of powers, or 2 a ciphertext if that is more. Security: weights are
+  // public, time and addresses depend on them; a row of zeros gives the trivial encryption 1.
+  // Throws CryptoError also when a weight is negative and a ciphertext not a unit.
   [[nodiscard]] CiphertextVector linear_combinations(const CiphertextVector& a,
                                                      std::span<const std::int64_t> weights,
                                                      std::size_t rows) const;
