@@ -223,7 +223,7 @@ class ProcessFederation : public Federation {
         peer_name(peer) + " " + to_string(exit) + round_text() +
         (reason.empty() ? "; see logs/" + to_string(peer) + ".log" : ": " + reason);
     for (const Fault fault : {Fault::kUsage, Fault::kData, Fault::kKeys, Fault::kQuorumLost,
-                              Fault::kIntegrity, Fault::kDeadline}) {
+                              Fault::kIntegrity, Fault::kDeadline, Fault::kStorage}) {
       if (exit.code == exit_code(fault)) return {{fault, text}, 4 + rank};
     }
     return {{Fault::kRoleFailed, text}, rank};

@@ -13,7 +13,7 @@ struct FaultRow {
   int exit_code;
 };
 
-constexpr std::array<FaultRow, 10> kFaults{{
+constexpr std::array<FaultRow, 11> kFaults{{
     {Fault::kNone, "done", 0},
     {Fault::kInternal, "internal_error", 1},
     {Fault::kUsage, "usage", 2},
@@ -23,6 +23,7 @@ constexpr std::array<FaultRow, 10> kFaults{{
     {Fault::kQuorumLost, "quorum_lost", 6},
     {Fault::kIntegrity, "integrity", 7},
     {Fault::kDeadline, "deadline", 8},
+    {Fault::kStorage, "storage", 9},
     {Fault::kInterrupted, "interrupted", 130},
 }};
 
@@ -47,6 +48,7 @@ Fault fault_of(const std::exception& error) {
   if (dynamic_cast<const KeyError*>(&error) != nullptr) return Fault::kKeys;
   if (dynamic_cast<const IntegrityError*>(&error) != nullptr) return Fault::kIntegrity;
   if (dynamic_cast<const CryptoError*>(&error) != nullptr) return Fault::kIntegrity;
+  if (dynamic_cast<const StorageError*>(&error) != nullptr) return Fault::kStorage;
   if (dynamic_cast<const Error*>(&error) != nullptr) return Fault::kRoleFailed;
   if (dynamic_cast<const std::filesystem::filesystem_error*>(&error) != nullptr) {
     return Fault::kUsage;

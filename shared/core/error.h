@@ -48,6 +48,12 @@ class IntegrityError : public CryptoError {
   using CryptoError::CryptoError;
 };
 
+// StorageError: what must outlive a crash cannot be kept, or what was kept is damaged.
+class StorageError : public Error {
+ public:
+  using Error::Error;
+};
+
 // ProtocolError: a peer said something that its role or the moment does not allow.
 class ProtocolError : public Error {
  public:
@@ -66,6 +72,7 @@ enum class Fault {
   kQuorumLost,   // "quorum_lost", 6
   kIntegrity,    // "integrity", 7: tampering, or a result that differs
   kDeadline,     // "deadline", 8
+  kStorage,      // "storage", 9: the state of a run cannot be kept, or is damaged
   kInterrupted,  // "interrupted", 130: the user pressed Ctrl-C
 };
 

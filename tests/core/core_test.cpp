@@ -70,6 +70,7 @@ TEST_CASE("every fault has a name that reads back and an exit code of its own") 
   CHECK(exit_code(fault_of(DataError("x"))) == 3);
   CHECK(exit_code(fault_of(KeyError("x"))) == 4);
   CHECK(exit_code(fault_of(IntegrityError("x"))) == 7);
+  CHECK(exit_code(fault_of(StorageError("x"))) == 9);
   CHECK(exit_code(fault_of(std::runtime_error("x"))) == 1);
   CHECK(exit_code(fault_of(std::filesystem::filesystem_error("x", "path", {}))) == 2);
 }
