@@ -200,10 +200,6 @@ class FileStore : public StateStore {
   void sync_folder() const;
   void check_ready() const;
 
-  // guard runs `write`; when it throws, what the disk holds is unknown and the store stays shut.
-  template <class Write>
-  void guard(Write write);
-
   fs::path folder_;
   wire::RunId run_;
   Descriptor folder_fd_;
@@ -236,14 +232,6 @@ void FileStore::sync_folder() const {
 
 void FileStore::check_ready() const {
   if (!is_ready_) throw std::logic_error("a state store that is not recovered, or has failed");
-}
-
-template <class Write>
-void FileStore::guard(Write write) {
-  check_ready();
-  is_ready_ = false;
-  write();
-  is_ready_ = true;
 }
 
 // list_folder finds the segments, and removes what a checkpoint left that was never put in place.
@@ -355,14 +343,19 @@ void FileStore::read_segment(const Segment& segment, bool is_last, Recovered& re
   if (offset < size) drop_tail(offset);
 }
 
+// open_segment makes the journal go on in a new segment, or leaves it as it was.
 void FileStore::open_segment(std::uint32_t first) {
   const fs::path path = segment_path(first);
-  journal_ = Descriptor(
+  Descriptor file(
       ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (journal_.get() < 0) {
-    throw StorageError(path.string() + ": cannot be made: " + reason());
+  if (file.get() < 0) throw StorageError(path.string() + ": cannot be made: " + reason());
+  try {
+    sync_folder();
+  } catch (const StorageError&) {
+    if (::unlink(path.c_str()) != 0) is_ready_ = false;  // it must not lie beside what comes next
+    throw;
   }
-  sync_folder();
+  journal_ = std::move(file);
   segments_.push_back({first, path});
 }
 
@@ -403,41 +396,41 @@ Recovered FileStore::recover() {
 }
 
 void FileStore::append(std::uint32_t round, ByteView content) {
+  check_ready();
   if (round != next_round_) {
     throw std::logic_error("round " + std::to_string(round) + " is appended to a journal of " +
                            std::to_string(next_round_) + " rounds");
   }
-  guard([&] {
-    const fs::path& path = segments_.back().path;
-    write_all(journal_.get(), record_of(kEntryMagic, run_, round, content), path);
-    if (::fdatasync(journal_.get()) != 0) {
-      throw StorageError(path.string() + ": cannot be synchronised: " + reason());
-    }
-    ++next_round_;
-  });
+  // When this fails, what the disk holds is unknown: the store stays shut until it is recovered.
+  is_ready_ = false;
+  const fs::path& path = segments_.back().path;
+  write_all(journal_.get(), record_of(kEntryMagic, run_, round, content), path);
+  if (::fdatasync(journal_.get()) != 0) {
+    throw StorageError(path.string() + ": cannot be synchronised: " + reason());
+  }
+  ++next_round_;
+  is_ready_ = true;
 }
 
 void FileStore::checkpoint(std::uint32_t round, ByteView content) {
+  check_ready();
   if (round + 1 != next_round_ || content.empty()) {
     throw std::logic_error("a checkpoint that is empty or not of the last round");
   }
-  guard([&] {
-    // The next segment comes first: one that is missing beside its checkpoint is then known as
-    // lost.
-    if (segments_.back().first != next_round_) open_segment(next_round_);
-    std::size_t file = 0;
-    for (std::size_t i = 1; i < kCheckpointFiles; ++i) {
-      const auto& best = checkpoints_[file];
-      if (best && (!checkpoints_[i] || checkpoints_[i]->round < best->round)) file = i;
-    }
-    try {
-      write_secret_file(checkpoint_path(file), record_of(kCheckpointMagic, run_, round, content));
-    } catch (const Error& error) {
-      throw StorageError(error.what());
-    }
-    checkpoints_[file] = Checkpoint{round, {}};
-    drop_old_segments();
-  });
+  // The next segment comes first: one that is missing beside its checkpoint is then known as lost.
+  if (segments_.back().first != next_round_) open_segment(next_round_);
+  std::size_t file = 0;
+  for (std::size_t i = 1; i < kCheckpointFiles; ++i) {
+    const auto& best = checkpoints_[file];
+    if (best && (!checkpoints_[i] || checkpoints_[i]->round < best->round)) file = i;
+  }
+  try {
+    write_secret_file(checkpoint_path(file), record_of(kCheckpointMagic, run_, round, content));
+  } catch (const Error& error) {
+    throw StorageError(error.what());
+  }
+  checkpoints_[file] = Checkpoint{round, {}};
+  drop_old_segments();
 }
 
 // drop_old_segments removes what both generations have behind them, the oldest first: what is left

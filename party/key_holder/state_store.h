@@ -35,12 +35,12 @@ class StateStore {
   virtual Recovered recover() = 0;
 
   // append adds the entry of `round`: 0 in a new store, else one more than the last. It is durable
-  // when append returns. Throws StorageError; then nothing more can be kept.
+  // when append returns. Throws StorageError; then the store must be opened anew.
   virtual void append(std::uint32_t round, ByteView content) = 0;
 
   // checkpoint keeps `content`, not empty, as the state after `round`, the last that was appended;
   // durable when it returns. Entries up to `round` are no longer needed. Throws StorageError; then
-  // nothing more can be kept.
+  // the journal still holds all that it held, and takes more.
   virtual void checkpoint(std::uint32_t round, ByteView content) = 0;
 };
 
