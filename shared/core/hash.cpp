@@ -14,6 +14,12 @@ Digest sha256(ByteView bytes) {
   return digest;
 }
 
+Digest content_hash(ByteView bytes) {
+  Digest digest;
+  crypto_generichash(digest.data(), digest.size(), bytes.data(), bytes.size(), nullptr, 0);
+  return digest;
+}
+
 std::string digest_text(const Digest& digest) { return "sha256:" + to_hex(digest); }
 
 Sha256::Sha256() : state_(std::make_unique<State>()) { crypto_hash_sha256_init(&state_->hash); }
