@@ -1,10 +1,12 @@
 #include "shared/crypto/packing.h"
 
+#include <algorithm>
 #include <bit>
 #include <limits>
 #include <string>
 
 #include "shared/core/error.h"
+#include "shared/crypto/integrity_tag.h"
 
 namespace blindsum::crypto {
 namespace {
@@ -28,9 +30,12 @@ std::uint64_t get(std::span<const std::uint64_t> limbs, std::size_t at, unsigned
   return bits == kLimbBits ? value : value & ((std::uint64_t{1} << bits) - 1);
 }
 
-bool is_zero_above(std::span<const std::uint64_t> limbs, std::size_t at) {
-  for (; at < limbs.size() * kLimbBits; at += kLimbBits - at % kLimbBits) {
-    if (limbs[at / kLimbBits] >> (at % kLimbBits) != 0) return false;
+// is_zero_between tells whether all bits from `at` up to `end` are zero.
+bool is_zero_between(std::span<const std::uint64_t> limbs, std::size_t at, std::size_t end) {
+  while (at < end) {
+    const std::size_t bits = std::min<std::size_t>(kLimbBits - at % kLimbBits, end - at);
+    if (get(limbs, at, static_cast<unsigned>(bits)) != 0) return false;
+    at += bits;
   }
   return true;
 }
@@ -38,7 +43,7 @@ bool is_zero_above(std::span<const std::uint64_t> limbs, std::size_t at) {
 }  // namespace
 
 PackingLayout PackingLayout::make(unsigned value_bits, std::uint32_t max_addends,
-                                  std::size_t plaintext_bits) {
+                                  std::size_t plaintext_bits, bool has_tag) {
   if (max_addends == 0) throw ConfigError("a packing for no addend");
   const auto addend_bits = static_cast<unsigned>(std::bit_width(max_addends - 1));
   if (value_bits < 2 || value_bits > kLimbBits || value_bits + addend_bits + 2 > kLimbBits) {
@@ -46,18 +51,21 @@ PackingLayout PackingLayout::make(unsigned value_bits, std::uint32_t max_addends
                       std::to_string(max_addends) +
                       " of them added: a slot would not lie between 4 and 64 bits");
   }
-  PackingLayout layout{value_bits, value_bits + addend_bits + 2, max_addends, plaintext_bits, 0};
-  layout.slots = plaintext_bits / layout.slot_bits;
-  if (layout.slots == 0) {
-    throw ConfigError("a slot of " + std::to_string(layout.slot_bits) +
-                      " bits does not fit a plaintext of " + std::to_string(plaintext_bits));
+  PackingLayout layout{value_bits, value_bits + addend_bits + 2, max_addends, plaintext_bits, 0, 0};
+  if (has_tag) layout.tag_bits = kTagBits + addend_bits;
+  if (plaintext_bits < std::size_t{layout.tag_bits} + layout.slot_bits) {
+    throw ConfigError("a slot of " + std::to_string(layout.slot_bits) + " bits and a tag of " +
+                      std::to_string(layout.tag_bits) + " do not fit a plaintext of " +
+                      std::to_string(plaintext_bits));
   }
+  layout.slots = layout.tag_at() / layout.slot_bits;
   return layout;
 }
 
 PackedEncoder::PackedEncoder(PackingLayout layout, std::size_t values, std::size_t limbs_each)
     : layout_(layout), values_(values), limbs_each_(limbs_each) {
-  if (layout.slots == 0 || layout.slots * layout.slot_bits > limbs_each * kLimbBits) {
+  if (layout.slots == 0 || layout.plaintext_bits > limbs_each * kLimbBits ||
+      layout.slots * layout.slot_bits > layout.tag_at()) {
     throw ConfigError("the packing layout does not fit " + std::to_string(limbs_each) + " limbs");
   }
 }
@@ -106,11 +114,57 @@ std::vector<std::int64_t> PackedEncoder::unpack_sum(const PlaintextVector& sum,
       }
       values.push_back(static_cast<std::int64_t>(u - offset));
     }
-    if (!is_zero_above(sum[chunk], at)) {
+    if (!is_zero_between(sum[chunk], at, layout_.tag_at()) ||
+        !is_zero_between(sum[chunk], layout_.plaintext_bits, limbs_each_ * kLimbBits)) {
       throw IntegrityError("the padding of plaintext " + std::to_string(chunk) + " is not zero");
     }
   }
   return values;
+}
+
+std::uint64_t PackedEncoder::tag_of(std::span<const std::uint64_t> plaintext,
+                                    std::uint64_t multiplier, std::uint64_t mask) const {
+  std::uint64_t tag = 0;  // Horner's rule, from the last slot
+  for (std::size_t slot = layout_.slots; slot-- > 0;) {
+    const std::uint64_t u = get(plaintext, slot * layout_.slot_bits, layout_.slot_bits);
+    tag = tag_multiply(tag_add(tag, tag_reduce(u)), multiplier);
+  }
+  return tag_add(tag, mask);
+}
+
+void PackedEncoder::require_tags(const PlaintextVector& plaintexts, std::size_t multipliers,
+                                 std::size_t masks) const {
+  if (layout_.tag_bits == 0 || plaintexts.size() != this->plaintexts() ||
+      (plaintexts.size() > 0 && plaintexts.limbs_each() != limbs_each_) ||
+      multipliers != plaintexts.size() || masks != plaintexts.size()) {
+    throw CryptoError("tags for " + std::to_string(plaintexts.size()) + " plaintexts, expected " +
+                      std::to_string(this->plaintexts()));
+  }
+}
+
+void PackedEncoder::add_tags(PlaintextVector& packed, std::span<const std::uint64_t> multipliers,
+                             std::span<const std::uint64_t> masks) const {
+  require_tags(packed, multipliers.size(), masks.size());
+  for (std::size_t i = 0; i < packed.size(); ++i) {
+    put(packed[i], layout_.tag_at(), tag_of(packed[i], multipliers[i], masks[i]));
+  }
+}
+
+void PackedEncoder::check_tags(const PlaintextVector& sum,
+                               std::span<const std::uint64_t> multipliers,
+                               std::span<const std::uint64_t> masks) const {
+  require_tags(sum, multipliers.size(), masks.size());
+  const unsigned high_bits = layout_.tag_bits - kTagBits;
+  for (std::size_t i = 0; i < sum.size(); ++i) {
+    const std::uint64_t low = get(sum[i], layout_.tag_at(), kTagBits);
+    const std::uint64_t high =
+        high_bits == 0 ? 0 : get(sum[i], layout_.tag_at() + kTagBits, high_bits);
+    // The field holds low + 2^61·high, and 2^61 = 1 mod p.
+    if (tag_add(tag_reduce(low), high) != tag_of(sum[i], multipliers[i], masks[i])) {
+      throw IntegrityError("the tag of plaintext " + std::to_string(i) +
+                           " is not that of its slots");
+    }
+  }
 }
 
 }  // namespace blindsum::crypto

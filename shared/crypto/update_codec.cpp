@@ -13,7 +13,8 @@ namespace {
 std::size_t limbs_of(std::size_t bits) { return (bits + 63) / 64; }
 
 PackedEncoder encoder_for(unsigned value_bits, std::size_t values, const CodecSettings& settings) {
-  const auto layout = PackingLayout::make(value_bits, settings.parties, settings.modulus_bits - 1);
+  const auto layout =
+      PackingLayout::make(value_bits, settings.parties, settings.modulus_bits - 1, true);
   return {layout, values, limbs_of(settings.modulus_bits)};
 }
 
@@ -31,13 +32,15 @@ Digest hash_of(const CodecSettings& settings, const PackedEncoder& statistics,
                const PackedEncoder& gradient) {
   Sha256 hash;
   hash.update_field(
-      "blindsum/update-codec/1: offset 2^(b-1), slots from the low end, row digits last");
+      "blindsum/update-codec/2: offset 2^(b-1), slots from the low end, row digits last, tag mod "
+      "2^61 - 1 at the high end");
   hash.update_u64(settings.parties).update_u64(settings.modulus_bits);
   hash.update_u64(settings.bits).update_u64(std::bit_cast<std::uint64_t>(settings.clip));
   hash.update_field(to_string(settings.rounding));
   for (const PackedEncoder* encoder : {&statistics, &gradient}) {
     hash.update_u64(encoder->values()).update_u64(encoder->layout().value_bits);
     hash.update_u64(encoder->layout().slot_bits).update_u64(encoder->layout().slots);
+    hash.update_u64(encoder->layout().tag_bits);
   }
   return hash.finish();
 }

@@ -191,7 +191,7 @@ TEST_CASE("an update codec's id depends on every setting") {
   for (const CodecSettings& other : others) CHECK(UpdateCodec(other).id() != codec.id());
   CHECK(codec.gradient().values() == 5254);
   CHECK(codec.gradient().layout().slot_bits == 30);
-  CHECK(codec.gradient().plaintexts() == 52);
+  CHECK(codec.gradient().plaintexts() == 53);
   CHECK(codec.statistics().layout().slot_bits == 64);
 }
 
