@@ -6,33 +6,33 @@ namespace blindsum::coordinator {
 
 Aggregator::Aggregator(std::uint32_t parties,
                        std::unique_ptr<crypto::UpdateAccumulator> accumulator)
-    : accumulator_(std::move(accumulator)), counted_(parties, false) {}
+    : accumulator_(std::move(accumulator)), counted_(parties) {}
 
 void Aggregator::open(std::uint32_t chunks) {
   accumulator_->reset(chunks);
-  counted_.assign(counted_.size(), false);
+  counted_.assign(counted_.size(), std::nullopt);
   count_ = 0;
 }
 
-wire::AcceptResult Aggregator::accept(std::uint32_t party, ByteView payload) {
-  if (counted_.at(party)) return wire::AcceptResult::kDuplicate;
+wire::AcceptResult Aggregator::accept(const wire::Contribution& from, ByteView payload) {
+  if (has(from.party)) return wire::AcceptResult::kDuplicate;
   try {
     accumulator_->add(payload);
   } catch (const CryptoError&) {
     return wire::AcceptResult::kInvalid;
   }
-  counted_[party] = true;
+  counted_[from.party] = from;
   ++count_;
   return wire::AcceptResult::kAccepted;
 }
 
-std::vector<std::uint32_t> Aggregator::contributors() const {
-  std::vector<std::uint32_t> parties;
-  parties.reserve(count_);
-  for (std::uint32_t party = 0; party < counted_.size(); ++party) {
-    if (counted_[party]) parties.push_back(party);
+std::vector<wire::Contribution> Aggregator::contributions() const {
+  std::vector<wire::Contribution> contributions;
+  contributions.reserve(count_);
+  for (const auto& counted : counted_) {
+    if (counted) contributions.push_back(*counted);
   }
-  return parties;
+  return contributions;
 }
 
 Bytes Aggregator::finish() { return accumulator_->finish(); }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "shared/core/bytes.h"
@@ -20,14 +21,14 @@ class Aggregator {
   // open starts an empty sum of updates of `chunks` plaintexts each.
   void open(std::uint32_t chunks);
 
-  // accept adds the payload of `party`'s update, or says why not: kDuplicate when the party is
-  // already counted, kInvalid when the payload is not valid for the key. The sum is unchanged
-  // unless the result is kAccepted. Cost: one multiplication mod n² and one mod n per ciphertext,
-  // and one gcd.
-  [[nodiscard]] wire::AcceptResult accept(std::uint32_t party, ByteView payload);
+  // accept adds the payload of an update, or says why not: kDuplicate when its party is already
+  // counted, kInvalid when the payload is not valid for the key. The sum is unchanged unless the
+  // result is kAccepted. Cost: one multiplication mod n² and one mod n per ciphertext, and one gcd.
+  [[nodiscard]] wire::AcceptResult accept(const wire::Contribution& from, ByteView payload);
 
-  // contributors lists the counted parties, ascending.
-  [[nodiscard]] std::vector<std::uint32_t> contributors() const;
+  // contributions lists those of the counted parties, ascending.
+  [[nodiscard]] std::vector<wire::Contribution> contributions() const;
+  [[nodiscard]] bool has(std::uint32_t party) const { return counted_.at(party).has_value(); }
   [[nodiscard]] std::uint32_t count() const { return count_; }
 
   // finish returns the payload of the sum, re-randomised. At least one update must have been
@@ -40,7 +41,7 @@ class Aggregator {
 
  private:
   std::unique_ptr<crypto::UpdateAccumulator> accumulator_;
-  std::vector<bool> counted_;
+  std::vector<std::optional<wire::Contribution>> counted_;  // by party
   std::uint32_t count_ = 0;
 };
 

@@ -16,7 +16,8 @@
 namespace blindsum::coordinator {
 
 struct CoordinatorConfig {
-  std::uint32_t parties = 0;
+  wire::RunId run{};
+  std::vector<SigningPublicKey> parties;  // who may contribute, by party number
   std::uint32_t quorum = 0;
   std::uint32_t rounds = 0;
   Digest key_id{};  // zeros when cipher is none
@@ -45,10 +46,16 @@ class Coordinator : public wire::Session {
   [[nodiscard]] const std::string& reason() const { return reason_; }
 
  private:
-  void on_hello(const wire::Peer& from, const wire::Hello& hello);
+  [[nodiscard]] std::uint32_t parties() const {
+    return static_cast<std::uint32_t>(config_.parties.size());
+  }
+  void on_hello(const wire::Peer& from, const wire::Hello& hello, wire::MessageSink& sink);
   void on_round_open(const wire::RoundOpen& open, wire::MessageSink& sink);
   void on_update(std::uint32_t party, const wire::EncryptedUpdate& update, wire::MessageSink& sink);
+  void reopen(const wire::RoundOpen& open, wire::MessageSink& sink);
   void take(std::uint32_t party, const wire::EncryptedUpdate& update, wire::MessageSink& sink);
+  void ask_for_update(std::uint32_t party, wire::MessageSink& sink);
+  void close_if_complete(wire::MessageSink& sink);
   void close_round(wire::MessageSink& sink);
   void abort(Fault fault, std::string reason, wire::MessageSink& sink);
   void end(Fault fault, std::string reason);
@@ -56,12 +63,13 @@ class Coordinator : public wire::Session {
   CoordinatorConfig config_;
   Aggregator aggregator_;
   report::RecordWriter* records_;
-  std::optional<wire::RoundOpen> open_;  // the round that collects updates
-  std::int64_t last_round_ = -1;         // the last round that was opened
+  std::optional<wire::RoundOpen> open_;             // the round that collects updates
+  std::int64_t last_round_ = -1;                    // the last round that was opened
+  std::optional<wire::EncryptedAggregate> closed_;  // of that round, to be sent again if it is lost
   wire::TimeMs round_deadline_ = 0;
   wire::TimeMs idle_deadline_ = 0;
-  std::map<std::uint32_t, wire::EncryptedUpdate> early_;  // for round last_round_ + 1, one a party
-  std::vector<bool> present_;                             // parties that said hello
+  std::map<std::uint32_t, wire::EncryptedUpdate> early_;  // for the next round, one a party
+  std::map<std::uint32_t, std::uint32_t> started_;  // parties that said hello, and for which round
   report::RoundRecord record_;
   report::Stopwatch round_watch_;
   double prepare_s_ = 0;  // spent on working ahead since the last aggregate

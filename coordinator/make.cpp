@@ -12,7 +12,10 @@ std::unique_ptr<Coordinator> make_coordinator(const settings::RoleFile& role, Th
   const crypto::UpdateCodec codec = role::codec_of(settings);
 
   CoordinatorConfig config;
-  config.parties = settings.parties;
+  config.run = role.run;
+  for (std::uint32_t party = 0; party < settings.parties; ++party) {
+    config.parties.push_back(settings::enrolled(role, wire::party_peer(party)).signing);
+  }
   config.rounds = settings.rounds;
   config.quorum = settings::quorum_of(settings.parties);
   config.key_id = role::key_id_of(key);

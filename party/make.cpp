@@ -1,5 +1,7 @@
 #include "party/make.h"
 
+#include <utility>
+
 #include <spdlog/spdlog.h>
 
 #include "shared/role/codec.h"
@@ -21,6 +23,7 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   trainer.batch_rows = settings.local.batch_rows;
 
   PartyConfig config;
+  config.run = role.run;
   config.id = role.self.id;
   config.seed = settings.seed;
   config.rounds = settings.rounds;
@@ -34,7 +37,10 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
     spdlog::info("fixed-base table: {} windows, {} bytes, {}", table.windows, table.bytes,
                  table.file.empty() ? "of this process" : table.file.string());
   }
-  return std::make_unique<Party>(config, codec,
+  settings::Identity identity = settings::load_identity(role);
+  const auto& key_holder = settings::enrolled(role, wire::kKeyHolderPeer);
+  PartyKeys keys{std::move(identity.signing), identity.agreement.agree(key_holder.agreement)};
+  return std::make_unique<Party>(config, std::move(keys), codec,
                                  LocalTrainer(std::move(trainer), data::read_kdd(role.files.shard)),
                                  std::move(sealer), records);
 }

@@ -5,10 +5,13 @@
 
 #include <spdlog/spdlog.h>
 
+#include "shared/crypto/integrity_tag.h"
+
 namespace blindsum::party {
 namespace {
 
 constexpr wire::TimeMs kRetryMs = 200;
+constexpr wire::TimeMs kHelloMs = 2000;  // of silence
 
 wire::TimeMs ms(double seconds) { return static_cast<wire::TimeMs>(seconds * 1000); }
 
@@ -26,9 +29,10 @@ data::Statistics statistics_from(ByteView bytes) {
 
 }  // namespace
 
-Party::Party(PartyConfig config, crypto::UpdateCodec codec, LocalTrainer trainer,
+Party::Party(PartyConfig config, PartyKeys keys, crypto::UpdateCodec codec, LocalTrainer trainer,
              std::unique_ptr<crypto::UpdateSealer> sealer, report::RecordWriter& records)
     : config_(config),
+      keys_(std::move(keys)),
       codec_(codec),
       trainer_(std::move(trainer)),
       sealer_(std::move(sealer)),
@@ -36,9 +40,14 @@ Party::Party(PartyConfig config, crypto::UpdateCodec codec, LocalTrainer trainer
 
 void Party::start(wire::MessageSink& sink) {
   idle_deadline_ = sink.now() + ms(config_.idle_s);
-  const wire::Hello hello{config_.key_id, codec_.id()};
+  say_hello(sink);
+}
+
+void Party::say_hello(wire::MessageSink& sink) {
+  const wire::Hello hello{config_.key_id, codec_.id(), update_ ? update_->round : wire::kNoRound};
   sink.send(wire::kCoordinatorPeer, hello);
   sink.send(wire::kKeyHolderPeer, hello);
+  hello_at_ = sink.now() + kHelloMs;
 }
 
 void Party::handle(const wire::Peer& from, const wire::Body& body, wire::MessageSink& sink) {
@@ -46,21 +55,25 @@ void Party::handle(const wire::Peer& from, const wire::Body& body, wire::Message
   if (const auto* fault = std::get_if<wire::Abort>(&body)) {
     return end(fault->fault, to_string(from) + " aborted: " + fault->reason);
   }
+  if (is_key_holder) idle_deadline_ = sink.now() + ms(config_.idle_s);
   if (const auto* start = std::get_if<wire::RoundStart>(&body); start != nullptr && is_key_holder) {
-    idle_deadline_ = sink.now() + ms(config_.idle_s);
     return on_round_start(*start, sink);
+  }
+  if (const auto* hello = std::get_if<wire::Hello>(&body); hello != nullptr && is_key_holder) {
+    return on_hello(*hello, sink);
   }
   if (std::holds_alternative<wire::Finish>(body) && is_key_holder) return end(Fault::kNone, "");
   if (const auto* reply = std::get_if<wire::UpdateReply>(&body);
       reply != nullptr && from == wire::kCoordinatorPeer) {
-    return on_reply(*reply);
+    return on_reply(*reply, sink);
   }
   throw ProtocolError(std::string(message_name(body)) + " from " + to_string(from) +
                       " is not for a party");
 }
 
 std::optional<wire::TimeMs> Party::next_deadline() const {
-  return update_ && !is_update_queued_ ? std::min(retry_at_, idle_deadline_) : idle_deadline_;
+  const wire::TimeMs next = std::min(hello_at_, idle_deadline_);
+  return update_ && !is_update_queued_ ? std::min(retry_at_, next) : next;
 }
 
 void Party::on_deadline(wire::MessageSink& sink) {
@@ -69,6 +82,7 @@ void Party::on_deadline(wire::MessageSink& sink) {
     return end(Fault::kDeadline, "no word from the key-holder before the deadline");
   }
   if (update_ && !is_update_queued_ && sink.now() >= retry_at_) send_update(sink);
+  if (sink.now() >= hello_at_) say_hello(sink);
 }
 
 bool Party::work_ahead() {
@@ -80,9 +94,18 @@ bool Party::work_ahead() {
   return has_more;
 }
 
+void Party::on_hello(const wire::Hello& hello, wire::MessageSink& sink) {
+  if (hello.key_id != config_.key_id || hello.codec_id != codec_.id()) {
+    throw ProtocolError("the key-holder uses another key or codec");
+  }
+  const bool is_behind =
+      hello.round != wire::kNoRound && (!update_ || update_->round < hello.round);
+  if (is_behind) say_hello(sink);
+}
+
 void Party::on_round_start(const wire::RoundStart& start, wire::MessageSink& sink) {
-  if (sha256(start.weights) != start.weights_hash) {
-    throw ProtocolError("the weights do not match their hash");
+  if (wire::weights_hash_of(start.weights, start.statistics) != start.weights_hash) {
+    throw ProtocolError("the weights or statistics do not match their hash");
   }
   if (update_ && start.round < update_->round) {
     throw ProtocolError("round " + std::to_string(start.round) + " is over");
@@ -104,10 +127,11 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
   record.bytes_in = start.weights.size() + start.statistics.size();
   report::Stopwatch watch;
 
+  const bool is_statistics = start.kind == wire::RoundKind::kStatistics;
+  const crypto::PackedEncoder& encoder = is_statistics ? codec_.statistics() : codec_.gradient();
   crypto::PlaintextVector packed;
-  if (start.kind == wire::RoundKind::kStatistics) {
-    packed = codec_.statistics().pack(trainer_.statistics().values);
-    record.phase_s["encode"] = watch.restart();
+  if (is_statistics) {
+    packed = encoder.pack(trainer_.statistics().values);
   } else {
     trainer_.standardise(statistics_from(start.statistics));
     const auto parameters = model::parameters_from_bytes(start.weights, trainer_.settings().shape);
@@ -117,10 +141,17 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
         codec_.fixed_point().encode(local.weighted_gradient, config_.seed, config_.id, start.round);
     packed = codec_.pack_gradient(std::move(quantised.values), local.rows);
     record.clipped_values = quantised.clipped;
-    record.phase_s["encode"] = watch.restart();
   }
-  wire::EncryptedUpdate update{start.round, start.kind,         config_.key_id,
-                               codec_.id(), start.weights_hash, sealer_->seal(packed)};
+  const Digest context = round_context(config_.run, start.round, start.kind, config_.key_id,
+                                       codec_.id(), start.weights_hash);
+  encoder.add_tags(packed, crypto::tag_multipliers(start.tag_key, context, packed.size()),
+                   crypto::tag_masks(keys_.tag_key.bytes(), context, packed.size()));
+  record.phase_s["encode"] += watch.restart();
+
+  wire::EncryptedUpdate update{start.round,        start.kind, config_.key_id,       codec_.id(),
+                               start.weights_hash, {},         sealer_->seal(packed)};
+  update.signature =
+      keys_.signing.sign(signed_bytes(statement_of(config_.run, config_.id, update)));
   record.phase_s["encrypt"] = watch.restart();
   record.phase_s["prepare"] = std::exchange(prepare_s_, 0);
   record.bytes_out = update.payload.size();
@@ -133,13 +164,18 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
 void Party::send_update(wire::MessageSink& sink) {
   is_update_queued_ = sink.send(wire::kCoordinatorPeer, *update_);
   if (!is_update_queued_) retry_at_ = sink.now() + kRetryMs;
+  hello_at_ = sink.now() + kHelloMs;
 }
 
-void Party::on_reply(const wire::UpdateReply& reply) {
-  const bool is_fine = reply.result == wire::AcceptResult::kAccepted ||
-                       reply.result == wire::AcceptResult::kDuplicate;
-  spdlog::log(is_fine ? spdlog::level::debug : spdlog::level::warn, "round={} update {}",
+void Party::on_reply(const wire::UpdateReply& reply, wire::MessageSink& sink) {
+  const bool is_expected = reply.result == wire::AcceptResult::kAccepted ||
+                           reply.result == wire::AcceptResult::kDuplicate ||
+                           reply.result == wire::AcceptResult::kMissing;
+  spdlog::log(is_expected ? spdlog::level::debug : spdlog::level::warn, "round={} update {}",
               reply.round, to_string(reply.result));
+  const bool is_missing =
+      reply.result == wire::AcceptResult::kMissing && update_ && update_->round == reply.round;
+  if (is_missing) send_update(sink);
 }
 
 void Party::end(Fault fault, std::string reason) {

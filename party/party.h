@@ -14,6 +14,7 @@
 namespace blindsum::party {
 
 struct PartyConfig {
+  wire::RunId run{};
   std::uint32_t id = 0;
   std::uint64_t seed = 1;
   std::uint32_t rounds = 0;
@@ -21,11 +22,17 @@ struct PartyConfig {
   double idle_s = 150;  // without a word from the key-holder for this long, the run is aborted
 };
 
+// PartyKeys are the secrets of a party.
+struct PartyKeys {
+  SigningKey signing;
+  SecretBytes tag_key;  // shared with the key-holder: 32 bytes
+};
+
 // Party is a party's session. Not thread-safe.
 class Party : public wire::Session {
  public:
   // `records` must outlive the session.
-  Party(PartyConfig config, crypto::UpdateCodec codec, LocalTrainer trainer,
+  Party(PartyConfig config, PartyKeys keys, crypto::UpdateCodec codec, LocalTrainer trainer,
         std::unique_ptr<crypto::UpdateSealer> sealer, report::RecordWriter& records);
 
   void start(wire::MessageSink& sink) override;
@@ -39,13 +46,16 @@ class Party : public wire::Session {
   [[nodiscard]] const std::string& reason() const { return reason_; }
 
  private:
+  void say_hello(wire::MessageSink& sink);
+  void on_hello(const wire::Hello& hello, wire::MessageSink& sink);
   void on_round_start(const wire::RoundStart& start, wire::MessageSink& sink);
-  void on_reply(const wire::UpdateReply& reply);
+  void on_reply(const wire::UpdateReply& reply, wire::MessageSink& sink);
   [[nodiscard]] wire::EncryptedUpdate make_update(const wire::RoundStart& start);
   void send_update(wire::MessageSink& sink);
   void end(Fault fault, std::string reason);
 
   PartyConfig config_;
+  PartyKeys keys_;
   crypto::UpdateCodec codec_;
   LocalTrainer trainer_;
   std::unique_ptr<crypto::UpdateSealer> sealer_;
@@ -55,6 +65,7 @@ class Party : public wire::Session {
   bool is_update_queued_ = false;
   double prepare_s_ = 0;  // spent on working ahead since the last update
   wire::TimeMs retry_at_ = 0;
+  wire::TimeMs hello_at_ = 0;
   wire::TimeMs idle_deadline_ = 0;
   std::optional<Fault> fault_;
   std::string reason_;

@@ -5,11 +5,21 @@
 
 #include <spdlog/spdlog.h>
 
+#include "shared/core/key_derivation.h"
+#include "shared/crypto/integrity_tag.h"
+#include "shared/wire/codec.h"
+
 namespace blindsum::key_holder {
 namespace {
 
 // How long after a round's deadline the coordinator may still bring the aggregate.
 constexpr wire::TimeMs kGraceMs = 4000;
+// How often a round that is being collected is looked after.
+constexpr wire::TimeMs kLookMs = 2000;
+// How long one that finds all rounds over tells so to who asks.
+constexpr wire::TimeMs kPartingMs = 5000;
+// Rounds between checkpoints: as many may have to be opened again after a crash.
+constexpr std::uint32_t kCheckpointRounds = 16;
 
 wire::TimeMs ms(double seconds) { return static_cast<wire::TimeMs>(seconds * 1000); }
 
@@ -27,19 +37,25 @@ report::Evaluation evaluation_of(const model::Confusion& confusion) {
   return {metrics.accuracy, metrics.macro_f1, metrics.cost, metrics.recall, confusion.counts};
 }
 
+std::string count_of(std::size_t count, std::size_t all) {
+  return std::to_string(count) + " of " + std::to_string(all);
+}
+
 }  // namespace
 
 KeyHolder::KeyHolder(KeyHolderConfig config, crypto::UpdateCodec codec,
-                     std::unique_ptr<crypto::UpdateOpener> opener, data::RecordTable test,
-                     ThreadPool& pool, report::RecordWriter& records)
+                     std::unique_ptr<crypto::UpdateOpener> opener,
+                     std::unique_ptr<StateStore> store, data::RecordTable test, ThreadPool& pool,
+                     report::RecordWriter& records)
     : config_(std::move(config)),
       codec_(codec),
       opener_(std::move(opener)),
+      store_(std::move(store)),
       test_records_(std::move(test)),
       pool_(&pool),
       records_(&records),
-      ready_(config_.parties, false),
-      expected_(config_.parties, false),
+      ready_(parties(), false),
+      expected_(parties(), false),
       parameters_(model::initial_parameters(config_.shape, config_.seed)),
       optimizer_(config_.optimizer, parameters_.size(), config_.rounds) {
   if (codec_.settings().parameters != parameters_.size() ||
@@ -49,18 +65,103 @@ KeyHolder::KeyHolder(KeyHolderConfig config, crypto::UpdateCodec codec,
 }
 
 void KeyHolder::start(wire::MessageSink& sink) {
-  deadline_ = sink.now() + ms(config_.start_s);
-  sink.send(wire::kCoordinatorPeer, wire::Hello{config_.key_id, codec_.id()});
+  recover();
+  const bool is_over = next_round_ > config_.rounds;
+  state_ = is_over ? State::kParting : State::kWaiting;
+  deadline_ = sink.now() + (is_over ? kPartingMs : ms(config_.start_s));
+  sink.send(wire::kCoordinatorPeer, wire::Hello{config_.key_id, codec_.id(), wire::kNoRound});
+  if (is_over) {
+    sink.send(wire::kCoordinatorPeer,
+              wire::Finish{config_.rounds, model::model_digest(parameters_)});
+  }
+}
+
+// recover brings this object to the state of the process that wrote the store.
+void KeyHolder::recover() {
+  const Recovered recovered = store_->recover();
+  if (!recovered.checkpoint.empty()) {
+    try {
+      restore(recovered.checkpoint);
+    } catch (const DecodeError& error) {
+      throw StorageError("the checkpoint of round " + std::to_string(recovered.round) + ": " +
+                         error.what());
+    }
+    next_round_ = recovered.round + 1;
+  }
+  for (const Recovered::Entry& entry : recovered.journal) {
+    const wire::EncryptedAggregate aggregate = aggregate_from(entry);
+    set_round(next_round_);
+    require_claims(aggregate);
+    record_.bytes_in = aggregate.payload.size();
+    apply(aggregate);
+    finish_record(record_);
+    ++next_round_;
+  }
+  if (next_round_ > 0) {
+    spdlog::info("recovered the state after round {}, {} rounds of it from the journal",
+                 next_round_ - 1, recovered.journal.size());
+  }
+}
+
+// aggregate_from reads what on_aggregate put into the journal.
+wire::EncryptedAggregate KeyHolder::aggregate_from(const Recovered::Entry& entry) const {
+  const std::string where = "the journal's entry of round " + std::to_string(entry.round) + ": ";
+  try {
+    wire::Message message = wire::decode(entry.content, {entry.content.size(), parties()});
+    auto* aggregate = std::get_if<wire::EncryptedAggregate>(&message.body);
+    if (message.run == config_.run && aggregate != nullptr && aggregate->round == next_round_) {
+      return std::move(*aggregate);
+    }
+  } catch (const DecodeError& error) {
+    throw StorageError(where + error.what());
+  }
+  throw StorageError(where + "not the aggregate of round " + std::to_string(next_round_) +
+                     " of this run");
+}
+
+Bytes KeyHolder::checkpoint() const {
+  Bytes bytes;
+  const auto append = [&](ByteView field) {
+    append_le64(bytes, field.size());
+    bytes.insert(bytes.end(), field.begin(), field.end());
+  };
+  append(Bytes(expected_.begin(), expected_.end()));
+  append(statistics_bytes(statistics_));
+  append(model::parameters_to_bytes(parameters_));
+  append(optimizer_.state());
+  return bytes;
+}
+
+void KeyHolder::restore(ByteView checkpoint) {
+  const auto take = [&]() -> ByteView {
+    const std::uint64_t size = read_le64(checkpoint, 0);
+    if (size > checkpoint.size() - 8) throw DecodeError("a checkpoint that ends too early");
+    const ByteView field = checkpoint.subspan(8, size);
+    checkpoint = checkpoint.subspan(8 + size);
+    return field;
+  };
+  const ByteView expected = take();
+  const ByteView statistics = take();
+  if (expected.size() != expected_.size() || statistics.size() != 8 * statistics_.values.size()) {
+    throw DecodeError("a checkpoint of another federation");
+  }
+  for (std::size_t i = 0; i < expected.size(); ++i) expected_[i] = expected[i] != 0;
+  std::vector<std::int64_t> sums(statistics_.values.size());
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    sums[i] = static_cast<std::int64_t>(read_le64(statistics, 8 * i));
+  }
+  take_statistics(sums);
+  parameters_ = model::parameters_from_bytes(take(), config_.shape);
+  optimizer_.restore(take());
 }
 
 void KeyHolder::handle(const wire::Peer& from, const wire::Body& body, wire::MessageSink& sink) {
   if (from.role == wire::Role::kParty) {
-    if (from.id >= config_.parties) throw ProtocolError(to_string(from) + " is not enrolled");
+    if (from.id >= parties()) throw ProtocolError(to_string(from) + " is not enrolled");
     if (const auto* hello = std::get_if<wire::Hello>(&body)) return on_hello(from, *hello, sink);
     if (const auto* fault = std::get_if<wire::Abort>(&body)) {
       spdlog::warn("peer={} left: {}", to_string(from), fault->reason);
-      ready_[from.id] = false;
-      return;
+      return lose(from.id);
     }
   } else if (from == wire::kCoordinatorPeer) {
     if (const auto* aggregate = std::get_if<wire::EncryptedAggregate>(&body)) {
@@ -74,16 +175,21 @@ void KeyHolder::handle(const wire::Peer& from, const wire::Body& body, wire::Mes
                       " is not for the key-holder");
 }
 
-std::optional<wire::TimeMs> KeyHolder::next_deadline() const { return deadline_; }
+std::optional<wire::TimeMs> KeyHolder::next_deadline() const {
+  return state_ == State::kCollecting ? std::min(deadline_, look_at_) : deadline_;
+}
 
 void KeyHolder::on_deadline(wire::MessageSink& sink) {
-  if (finished() || sink.now() < deadline_) return;
-  const auto ready = std::count(ready_.begin(), ready_.end(), true);
+  if (finished()) return;
+  if (state_ == State::kCollecting && sink.now() >= look_at_) look_after_round(sink);
+  if (sink.now() < deadline_) return;
+  if (state_ == State::kParting) return end(Fault::kNone, "");
   if (state_ == State::kWaiting) {
-    if (ready >= config_.quorum) return begin_round(0, sink);
+    const auto ready = static_cast<std::size_t>(std::count(ready_.begin(), ready_.end(), true));
+    if (ready >= config_.quorum) return begin_round(next_round_, sink);
     return abort(Fault::kQuorumLost,
-                 std::to_string(ready) + " of " + std::to_string(config_.parties) +
-                     " parties were ready in time; the quorum is " + std::to_string(config_.quorum),
+                 count_of(ready, parties()) + " parties were ready in time; the quorum is " +
+                     std::to_string(config_.quorum),
                  sink);
   }
   abort(Fault::kDeadline,
@@ -100,14 +206,28 @@ void KeyHolder::on_hello(const wire::Peer& from, const wire::Hello& hello,
   ready_[from.id] = true;
   expected_[from.id] = true;
   if (state_ == State::kCollecting) {
-    sink.send(from, round_start_);  // it came late or came back
-  } else if (std::count(ready_.begin(), ready_.end(), true) == config_.parties) {
-    begin_round(0, sink);
+    // It came late, came back, or something was lost on the way.
+    if (hello.round != round_start_.round) send_round_start(from.id, sink);
+  } else if (state_ == State::kParting) {
+    sink.send(from, wire::Finish{config_.rounds, model::model_digest(parameters_)});
+    if (are_expected_ready()) end(Fault::kNone, "");
+  } else if (are_expected_ready()) {
+    begin_round(next_round_, sink);
   }
 }
 
-void KeyHolder::begin_round(std::uint32_t round, wire::MessageSink& sink) {
-  state_ = State::kCollecting;
+// are_expected_ready tells whether everybody is there: all enrolled before the first round, and
+// after a restart those that were at work before it.
+bool KeyHolder::are_expected_ready() const {
+  for (std::uint32_t party = 0; party < parties(); ++party) {
+    if (!ready_[party] && (next_round_ == 0 || expected_[party])) return false;
+  }
+  return true;
+}
+
+// set_round prepares what the parties are told of a round. All of it follows from the state after
+// the round before: a key-holder that has been restarted tells them the same again.
+void KeyHolder::set_round(std::uint32_t round) {
   round_start_ = {};
   round_start_.round = round;
   if (round > 0) {
@@ -115,33 +235,98 @@ void KeyHolder::begin_round(std::uint32_t round, wire::MessageSink& sink) {
     round_start_.weights = model::parameters_to_bytes(parameters_);
     round_start_.statistics = statistics_bytes(statistics_);
   }
-  round_start_.weights_hash = sha256(round_start_.weights);
+  round_start_.weights_hash = wire::weights_hash_of(round_start_.weights, round_start_.statistics);
+  const Digest context = round_context(config_.run, round, round_start_.kind, config_.key_id,
+                                       codec_.id(), round_start_.weights_hash);
+  const SecretBytes tag_key =
+      derive_key(std::as_const(config_.tag_secret).bytes(), "blindsum/round-tag-key/1", context);
+  std::copy(tag_key.bytes().begin(), tag_key.bytes().end(), round_start_.tag_key.begin());
 
   record_ = {};
   record_.round = round;
   record_.role = to_string(wire::kKeyHolderPeer);
-  wait_watch_.restart();
+}
 
+void KeyHolder::begin_round(std::uint32_t round, wire::MessageSink& sink) {
+  set_round(round);
+  state_ = State::kCollecting;
+  deadline_ = sink.now() + ms(config_.round_s) + kGraceMs;
+  look_at_ = sink.now() + kLookMs;
+  wait_watch_.restart();
+  for (std::uint32_t party = 0; party < parties(); ++party) {
+    if (ready_[party]) send_round_start(party, sink);
+  }
+  send_round_open(sink);
+}
+
+void KeyHolder::send_round_start(std::uint32_t party, wire::MessageSink& sink) {
+  if (sink.send(wire::party_peer(party), round_start_)) {
+    record_.bytes_out += round_start_.weights.size() + round_start_.statistics.size();
+  } else {
+    spdlog::warn("round={} party={} cannot be reached", round_start_.round, party);
+    lose(party);
+  }
+}
+
+void KeyHolder::send_round_open(wire::MessageSink& sink) {
   wire::RoundOpen open;
-  open.round = round;
+  open.round = round_start_.round;
   open.kind = round_start_.kind;
   open.weights_hash = round_start_.weights_hash;
-  open.participants =
-      std::max(config_.quorum,
-               static_cast<std::uint32_t>(std::count(expected_.begin(), expected_.end(), true)));
-  open.chunks = static_cast<std::uint32_t>(
-      (round == 0 ? codec_.statistics() : codec_.gradient()).plaintexts());
-  open.deadline_ms = static_cast<std::uint32_t>(ms(config_.round_s));
-  deadline_ = sink.now() + open.deadline_ms + kGraceMs;
-  if (!sink.send(wire::kCoordinatorPeer, open)) {
-    return abort(Fault::kRoleFailed, "the coordinator cannot be reached", sink);
+  const crypto::PackedEncoder& encoder = open.round == 0 ? codec_.statistics() : codec_.gradient();
+  open.chunks = static_cast<std::uint32_t>(encoder.plaintexts());
+  open.deadline_ms =
+      static_cast<std::uint32_t>(std::max<wire::TimeMs>(0, deadline_ - kGraceMs - sink.now()));
+  for (std::uint32_t party = 0; party < parties(); ++party) {
+    if (expected_[party]) open.awaited.push_back(party);
   }
-  for (std::uint32_t party = 0; party < config_.parties; ++party) {
-    if (!ready_[party]) continue;
-    if (sink.send(wire::party_peer(party), round_start_)) {
-      record_.bytes_out += round_start_.weights.size() + round_start_.statistics.size();
-    } else {
-      spdlog::warn("round={} party={} cannot be reached", round, party);
+  if (!sink.send(wire::kCoordinatorPeer, open)) {
+    spdlog::warn("round={} the coordinator cannot be reached", open.round);
+  }
+}
+
+// look_after_round finds out who has gone, and repeats what may have been lost.
+void KeyHolder::look_after_round(wire::MessageSink& sink) {
+  look_at_ = sink.now() + kLookMs;
+  const wire::Hello hello{config_.key_id, codec_.id(), round_start_.round};
+  for (std::uint32_t party = 0; party < parties(); ++party) {
+    if (ready_[party] && !sink.send(wire::party_peer(party), hello)) {
+      spdlog::warn("round={} party={} has gone", round_start_.round, party);
+      lose(party);
+    }
+  }
+  send_round_open(sink);
+}
+
+void KeyHolder::lose(std::uint32_t party) {
+  ready_[party] = false;
+  expected_[party] = false;
+}
+
+// require_claims throws IntegrityError unless every contributor has signed what it is said to have
+// contributed, over the weights of this round.
+void KeyHolder::require_claims(const wire::EncryptedAggregate& aggregate) const {
+  const std::string where = "round " + std::to_string(aggregate.round) + ": ";
+  if (aggregate.weights_hash != round_start_.weights_hash) {
+    throw IntegrityError(where + "the aggregate is over other weights");
+  }
+  if (aggregate.contributions.size() < config_.quorum) {
+    throw IntegrityError(where + "an aggregate of " +
+                         count_of(aggregate.contributions.size(), parties()) +
+                         " parties; the quorum is " + std::to_string(config_.quorum));
+  }
+  for (const wire::Contribution& contribution : aggregate.contributions) {
+    if (contribution.party >= parties()) {
+      throw IntegrityError(where + "party " + std::to_string(contribution.party) +
+                           " is not enrolled");
+    }
+    const wire::UpdateStatement statement{
+        config_.run,    aggregate.round, aggregate.kind,         contribution.party,
+        config_.key_id, codec_.id(),     aggregate.weights_hash, contribution.payload_hash};
+    if (!verify(config_.parties[contribution.party].signing, contribution.signature,
+                signed_bytes(statement))) {
+      throw IntegrityError(where + "the signature of party " + std::to_string(contribution.party) +
+                           " is not valid");
     }
   }
 }
@@ -152,71 +337,102 @@ void KeyHolder::on_aggregate(const wire::EncryptedAggregate& aggregate, wire::Me
     throw ProtocolError("an aggregate of round " + std::to_string(aggregate.round) +
                         ", which is not open");
   }
-  if (aggregate.weights_hash != round_start_.weights_hash) {
-    throw ProtocolError("an aggregate over other weights");
-  }
-  const auto& contributors = aggregate.contributors;
-  if (contributors.size() < config_.quorum || contributors.back() >= config_.parties) {
-    throw ProtocolError("an aggregate of " + std::to_string(contributors.size()) +
-                        " contributors, quorum " + std::to_string(config_.quorum));
-  }
   record_.phase_s["wait"] = wait_watch_.seconds();
   record_.bytes_in = aggregate.payload.size();
-  record_.contributors = contributors;
-  expected_.assign(expected_.size(), false);
-  for (const std::uint32_t party : contributors) expected_[party] = true;
+  try {
+    require_claims(aggregate);
+    report::Stopwatch watch;
+    // From here on this aggregate, and no other, is the one of its round: whatever happens.
+    store_->append(aggregate.round, wire::encode({config_.run, aggregate}));
+    record_.phase_s["store"] = watch.seconds();
+    apply(aggregate);
+  } catch (const IntegrityError& error) {
+    return abort(Fault::kIntegrity, error.what(), sink);
+  } catch (const StorageError& error) {
+    return abort(Fault::kStorage, error.what(), sink);
+  }
 
-  report::Stopwatch watch;
+  // The parties train on the new weights while this role evaluates them and writes its checkpoint.
+  report::RoundRecord done = record_;
+  const std::uint32_t round = aggregate.round;
+  next_round_ = round + 1;
+  const bool is_last = round == config_.rounds;
+  if (is_last) {
+    state_ = State::kEnded;
+    tell_everyone(wire::Finish{round, model::model_digest(parameters_)}, sink);
+  } else {
+    begin_round(next_round_, sink);
+  }
+  if (is_last || round % kCheckpointRounds == 0) {
+    const report::Stopwatch watch;
+    try {
+      store_->checkpoint(round, checkpoint());
+    } catch (const StorageError& error) {
+      // All that a checkpoint holds can be had from the journal, which is whole.
+      spdlog::warn("round={} no checkpoint: {}", round, error.what());
+    }
+    done.phase_s["store"] += watch.seconds();
+  }
+  finish_record(std::move(done));
+  if (is_last) end(Fault::kNone, "");
+}
+
+// apply opens an aggregate and steps the model. Throws IntegrityError when it is not what its
+// contributors have sent; nothing of what was found inside is in the message: that is plaintext.
+void KeyHolder::apply(const wire::EncryptedAggregate& aggregate) {
   const bool is_statistics = aggregate.kind == wire::RoundKind::kStatistics;
   const crypto::PackedEncoder& encoder = is_statistics ? codec_.statistics() : codec_.gradient();
+  const std::size_t chunks = encoder.plaintexts();
+  const Digest context = round_context(config_.run, aggregate.round, aggregate.kind, config_.key_id,
+                                       codec_.id(), aggregate.weights_hash);
+  std::vector<std::uint64_t> masks(chunks, 0);
+  expected_.assign(expected_.size(), false);
+  for (const wire::Contribution& contribution : aggregate.contributions) {
+    expected_[contribution.party] = true;
+    record_.contributors.push_back(contribution.party);
+    const SecretBytes& key = config_.parties[contribution.party].tag_key;
+    const auto own = crypto::tag_masks(key.bytes(), context, chunks);
+    for (std::size_t i = 0; i < chunks; ++i) masks[i] = crypto::tag_add(masks[i], own[i]);
+  }
+  const auto addends = static_cast<std::uint32_t>(aggregate.contributions.size());
+  report::Stopwatch watch;
   try {
-    const auto plaintexts = opener_->open(aggregate.payload, encoder.plaintexts());
+    const auto plaintexts = opener_->open(aggregate.payload, chunks);
     record_.phase_s["decrypt"] = watch.restart();
-    const auto addends = static_cast<std::uint32_t>(contributors.size());
+    encoder.check_tags(plaintexts, crypto::tag_multipliers(round_start_.tag_key, context, chunks),
+                       masks);
     if (is_statistics) {
       take_statistics(encoder.unpack_sum(plaintexts, addends));
     } else {
       take_gradient(codec_.unpack_gradient(plaintexts, addends), addends);
     }
     record_.phase_s["step"] = watch.restart();
-  } catch (const IntegrityError&) {
-    // What is wrong inside the opened sum is plaintext: it goes nowhere.
-    return abort(Fault::kIntegrity,
-                 "round " + std::to_string(aggregate.round) +
-                     ": the opened aggregate is not a sum of its contributors' updates",
-                 sink);
   } catch (const CryptoError& error) {
-    return abort(Fault::kIntegrity,
-                 "round " + std::to_string(aggregate.round) +
-                     ": the aggregate cannot be opened: " + error.what(),
-                 sink);
+    const bool is_about_plaintext = dynamic_cast<const IntegrityError*>(&error) != nullptr;
+    throw IntegrityError("round " + std::to_string(aggregate.round) +
+                         (is_about_plaintext
+                              ? ": the opened aggregate is not the sum of its contributors' updates"
+                              : std::string(": the aggregate cannot be opened: ") + error.what()));
   }
+}
 
-  // The parties train on the new weights while the model is evaluated here.
-  report::RoundRecord done = record_;
-  const std::uint32_t round = aggregate.round;
-  const bool is_last = round == config_.rounds;
-  if (is_last) {
-    state_ = State::kEnded;
-    tell_everyone(wire::Finish{round, model::model_digest(parameters_)}, sink);
+// finish_record evaluates the model, if it is this round's turn, and writes the round's record.
+void KeyHolder::finish_record(report::RoundRecord record) {
+  const std::uint32_t round = record.round;
+  record.model_digest = digest_text(model::model_digest(parameters_));
+  if (round > 0 && (round == config_.rounds || round % config_.evaluate_every == 0)) {
+    const report::Stopwatch watch;
+    record.evaluation = evaluation_of(model::evaluate(config_.shape, parameters_, test_, *pool_));
+    record.phase_s["evaluate"] = watch.seconds();
   }
-  const model::Parameters evaluated = parameters_;
-  if (!is_last) begin_round(round + 1, sink);
-  done.model_digest = digest_text(model::model_digest(evaluated));
-  if (round > 0 && (is_last || round % config_.evaluate_every == 0)) {
-    watch.restart();
-    done.evaluation = evaluation_of(model::evaluate(config_.shape, evaluated, test_, *pool_));
-    done.phase_s["evaluate"] = watch.seconds();
-  }
-  records_->add(done);
-  if (done.evaluation) {
+  records_->add(record);
+  if (record.evaluation) {
     spdlog::info("round={} contributors={} accuracy={:.4f} macro_f1={:.4f} cost={:.4f}", round,
-                 contributors.size(), done.evaluation->accuracy, done.evaluation->macro_f1,
-                 done.evaluation->cost);
+                 record.contributors.size(), record.evaluation->accuracy,
+                 record.evaluation->macro_f1, record.evaluation->cost);
   } else {
-    spdlog::info("round={} contributors={}", round, contributors.size());
+    spdlog::info("round={} contributors={}", round, record.contributors.size());
   }
-  if (is_last) end(Fault::kNone, "");
 }
 
 void KeyHolder::take_statistics(const std::vector<std::int64_t>& sums) {
@@ -240,7 +456,7 @@ void KeyHolder::take_gradient(const crypto::GradientSum& sum, std::uint32_t cont
 
 void KeyHolder::tell_everyone(const wire::Body& body, wire::MessageSink& sink) {
   sink.send(wire::kCoordinatorPeer, body);
-  for (std::uint32_t party = 0; party < config_.parties; ++party) {
+  for (std::uint32_t party = 0; party < parties(); ++party) {
     sink.send(wire::party_peer(party), body);
   }
 }

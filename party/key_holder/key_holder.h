@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "party/key_holder/state_store.h"
+#include "shared/core/random.h"
+#include "shared/core/signature.h"
 #include "shared/core/thread_pool.h"
 #include "shared/crypto/update_cipher.h"
 #include "shared/crypto/update_codec.h"
@@ -20,8 +23,16 @@
 
 namespace blindsum::key_holder {
 
+// PartyRecord is what the key-holder knows of an enrolled party.
+struct PartyRecord {
+  SigningPublicKey signing{};
+  SecretBytes tag_key;  // shared with the party: 32 bytes
+};
+
 struct KeyHolderConfig {
-  std::uint32_t parties = 0;
+  wire::RunId run{};
+  std::vector<PartyRecord> parties;  // by party number
+  SecretBytes tag_secret;            // what the tag keys of the rounds are derived from: 32 bytes
   std::uint32_t quorum = 0;
   std::uint32_t rounds = 0;
   std::uint64_t seed = 1;
@@ -34,12 +45,15 @@ struct KeyHolderConfig {
   Digest key_id{};  // zeros when cipher is none
 };
 
-// KeyHolder is the key-holder's session. Not thread-safe; `pool` and `records` must outlive it.
+// KeyHolder is the key-holder's session. What it has to remember over a crash it keeps in `store`:
+// each aggregate before it is opened, and every few rounds its state. Started with a store that
+// holds a run's state, it goes on with the next round, and ends in the same model as if it had
+// never stopped. Not thread-safe; `pool` and `records` must outlive it.
 class KeyHolder : public wire::Session {
  public:
   KeyHolder(KeyHolderConfig config, crypto::UpdateCodec codec,
-            std::unique_ptr<crypto::UpdateOpener> opener, data::RecordTable test, ThreadPool& pool,
-            report::RecordWriter& records);
+            std::unique_ptr<crypto::UpdateOpener> opener, std::unique_ptr<StateStore> store,
+            data::RecordTable test, ThreadPool& pool, report::RecordWriter& records);
 
   void start(wire::MessageSink& sink) override;
   void handle(const wire::Peer& from, const wire::Body& body, wire::MessageSink& sink) override;
@@ -59,13 +73,31 @@ class KeyHolder : public wire::Session {
   [[nodiscard]] data::Scaler scaler() const { return data::Scaler::from_statistics(statistics_); }
 
  private:
-  enum class State { kWaiting, kCollecting, kEnded };
+  // kWaiting for parties, before the first round of this process; kCollecting a round's aggregate;
+  // kParting: all rounds were over when this process started, and who asks is told so.
+  enum class State { kWaiting, kCollecting, kParting, kEnded };
 
+  [[nodiscard]] std::uint32_t parties() const {
+    return static_cast<std::uint32_t>(config_.parties.size());
+  }
+  void recover();
+  [[nodiscard]] wire::EncryptedAggregate aggregate_from(const Recovered::Entry& entry) const;
+  [[nodiscard]] Bytes checkpoint() const;
+  void restore(ByteView checkpoint);
   void on_hello(const wire::Peer& from, const wire::Hello& hello, wire::MessageSink& sink);
+  [[nodiscard]] bool are_expected_ready() const;
   void on_aggregate(const wire::EncryptedAggregate& aggregate, wire::MessageSink& sink);
+  void require_claims(const wire::EncryptedAggregate& aggregate) const;
+  void apply(const wire::EncryptedAggregate& aggregate);
   void take_statistics(const std::vector<std::int64_t>& sums);
   void take_gradient(const crypto::GradientSum& sum, std::uint32_t contributors);
+  void finish_record(report::RoundRecord record);
+  void set_round(std::uint32_t round);
   void begin_round(std::uint32_t round, wire::MessageSink& sink);
+  void send_round_start(std::uint32_t party, wire::MessageSink& sink);
+  void send_round_open(wire::MessageSink& sink);
+  void look_after_round(wire::MessageSink& sink);
+  void lose(std::uint32_t party);
   void abort(Fault fault, std::string reason, wire::MessageSink& sink);
   void tell_everyone(const wire::Body& body, wire::MessageSink& sink);
   void end(Fault fault, std::string reason);
@@ -73,14 +105,17 @@ class KeyHolder : public wire::Session {
   KeyHolderConfig config_;
   crypto::UpdateCodec codec_;
   std::unique_ptr<crypto::UpdateOpener> opener_;
+  std::unique_ptr<StateStore> store_;
   data::RecordTable test_records_;
   ThreadPool* pool_;
   report::RecordWriter* records_;
 
   State state_ = State::kWaiting;
-  std::vector<bool> ready_;     // said hello: they are sent every round
+  std::uint32_t next_round_ = 0;
+  std::vector<bool> ready_;     // said hello, and can be reached: they are sent every round
   std::vector<bool> expected_;  // contributed to the last round, or said hello since: a round waits
-  wire::TimeMs deadline_ = 0;
+  wire::TimeMs deadline_ = 0;   // of what state_ waits for
+  wire::TimeMs look_at_ = 0;    // when to look after the round that is being collected
   wire::RoundStart round_start_;  // of the current round, for parties that come back
   data::Statistics statistics_;
   data::Dataset test_;

@@ -66,7 +66,13 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
   const crypto::UpdateCodec codec = role::codec_of(settings);
 
   KeyHolderConfig config;
-  config.parties = settings.parties;
+  config.run = role.run;
+  const settings::Identity identity = settings::load_identity(role);
+  for (std::uint32_t party = 0; party < settings.parties; ++party) {
+    const auto& enrolled = settings::enrolled(role, wire::party_peer(party));
+    config.parties.push_back({enrolled.signing, identity.agreement.agree(enrolled.agreement)});
+  }
+  config.tag_secret = derive_key(identity.agreement.secret(), "blindsum/tag-secret/1", role.run);
   config.quorum = settings::quorum_of(settings.parties);
   config.rounds = settings.rounds;
   config.seed = settings.seed;
@@ -85,8 +91,10 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
   } else {
     opener = crypto::make_plain_opener(codec.plaintext_limbs());
   }
-  return std::make_unique<KeyHolder>(std::move(config), codec, std::move(opener),
-                                     data::read_kdd(role.files.test), pool, records);
+  return std::make_unique<KeyHolder>(
+      std::move(config), codec, std::move(opener),
+      role.files.state.empty() ? make_null_store() : make_file_store(role.files.state, role.run),
+      data::read_kdd(role.files.test), pool, records);
 }
 
 void save_model(const std::filesystem::path& path, const model::Shape& shape,

@@ -188,7 +188,7 @@ std::string compose_with_secrets(const ContainerPlan& plan) {
 }
 
 std::vector<std::string> secrets_of(const settings::Settings& settings, const wire::Peer& peer) {
-  std::vector<std::string> names{"role.json", "curve.secret"};
+  std::vector<std::string> names{"role.json", "identity.secret"};
   if (settings.cipher == "none") return names;
   names.emplace_back("public.key");
   if (peer == wire::kKeyHolderPeer) names.emplace_back("secret.key");

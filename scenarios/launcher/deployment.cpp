@@ -177,11 +177,9 @@ path test_file(const path& roles) {
 
 void write_role_folders(const FederationPlan& plan, const RoleView& view, const path& roles) {
   const std::vector<wire::Peer> peers = all_peers(plan.settings.parties);
-  std::map<wire::Peer, std::string> public_keys;
+  settings::Enrolment enrolment;
   for (const wire::Peer& peer : peers) {
-    const wire::CurveKeyPair keys = wire::make_curve_key_pair();
-    settings::write_curve_secret(role_folder(roles, peer) / "curve.secret", keys);
-    public_keys.emplace(peer, keys.public_key);
+    enrolment.emplace(peer, make_identity(role_folder(roles, peer) / "identity.secret"));
   }
   const bool is_encrypted = plan.settings.cipher != "none";
   const path key = role_folder(roles, wire::kKeyHolderPeer) / "public.key";
@@ -195,13 +193,10 @@ void write_role_folders(const FederationPlan& plan, const RoleView& view, const 
     role.files.records = view.out / "records.jsonl";
     role.files.log = view.out / "role.log";
     if (is_encrypted) role.files.public_key = view.secrets / "public.key";
-    role.link.public_key = public_keys.at(peer);
-    role.link.secret_file = view.secrets / "curve.secret";
-    role.link.allowed = callers_of(peer, public_keys);
+    role.files.identity = view.secrets / "identity.secret";
+    role.enrolment = settings::enrolment_for(peer, enrolment);
     const auto call = [&](const wire::Peer& server, int port) {
-      role.link.servers.push_back({server,
-                                   "tcp://" + to_string(server) + ":" + std::to_string(port),
-                                   public_keys.at(server)});
+      role.link.servers.emplace(server, "tcp://" + to_string(server) + ":" + std::to_string(port));
     };
     if (peer == wire::kCoordinatorPeer) {
       role.link.bind = "tcp://*:" + std::to_string(kCoordinatorPort);
@@ -213,6 +208,7 @@ void write_role_folders(const FederationPlan& plan, const RoleView& view, const 
       if (is_encrypted) role.files.secret_key = view.secrets / "secret.key";
       role.files.test = view.data / "test.csv";
       role.files.model = view.out / "model.safetensors";
+      role.files.state = view.out / "state";
     } else if (peer.role == wire::Role::kParty) {
       call(wire::kKeyHolderPeer, kKeyHolderPort);
       role.files.shard = view.data / "shard.csv";

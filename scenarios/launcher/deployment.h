@@ -17,7 +17,7 @@ inline constexpr int kKeyHolderPort = 7301;
 
 // RoleView says where a role finds its things on its own file system.
 struct RoleView {
-  std::filesystem::path secrets;  // role.json, curve.secret, public.key; secret.key (key-holder)
+  std::filesystem::path secrets;  // role.json, identity.secret, public.key; secret.key (key-holder)
   std::filesystem::path data;     // shard.csv (party), test.csv (key-holder)
   std::filesystem::path out;      // records.jsonl, role.log; model.safetensors (key-holder)
 };

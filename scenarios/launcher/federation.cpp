@@ -45,6 +45,12 @@ std::uint32_t threads_of(const settings::Settings& settings, const wire::Peer& p
 
 }  // namespace
 
+settings::PublicIdentity make_identity(const std::filesystem::path& path) {
+  const auto identity = settings::Identity::generate();
+  settings::write_identity(path, identity);
+  return identity.public_identity();
+}
+
 settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& peer) {
   settings::RoleFile role;
   role.run = plan.run;
@@ -53,26 +59,17 @@ settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& pe
   role.threads = threads_of(plan.settings, peer);
   role.files.public_key = plan.public_key;
   role.files.tables = plan.public_key.parent_path();
+  role.files.identity = plan.folder / "roles" / (to_string(peer) + ".secret");
   role.files.records = records_path(plan.folder, peer);
   if (peer.role == wire::Role::kKeyHolder) {
     role.files.secret_key = plan.secret_key;
     role.files.test = plan.test;
     role.files.model = model_path(plan.folder);
+    role.files.state = plan.folder / "state";
   } else if (peer.role == wire::Role::kParty) {
     role.files.shard = shard_path(plan.folder / "shards", peer.id);
   }
   return role;
-}
-
-std::map<std::string, wire::Peer> callers_of(const wire::Peer& peer,
-                                             const std::map<wire::Peer, std::string>& public_keys) {
-  std::map<std::string, wire::Peer> callers;
-  if (peer.role == wire::Role::kParty) return callers;
-  for (const auto& [other, public_key] : public_keys) {
-    const bool calls = other.role == wire::Role::kParty || peer == wire::kCoordinatorPeer;
-    if (other != peer && calls) callers.emplace(public_key, other);
-  }
-  return callers;
 }
 
 namespace {
@@ -111,9 +108,7 @@ class ProcessFederation : public Federation {
   explicit ProcessFederation(const FederationPlan& plan) : plan_(plan) {
     for (const wire::Peer& peer : all_peers(plan_.settings.parties)) {
       if (*plan_.stop) return;
-      const wire::CurveKeyPair keys = wire::make_curve_key_pair();
-      settings::write_curve_secret(secret_path(peer), keys);
-      public_keys_.emplace(peer, keys.public_key);
+      enrolment_.emplace(peer, make_identity(role_file_of(plan_, peer).files.identity));
     }
     start(wire::kCoordinatorPeer);
   }
@@ -144,22 +139,15 @@ class ProcessFederation : public Federation {
   [[nodiscard]] std::filesystem::path role_path(const wire::Peer& peer, const char* suffix) const {
     return plan_.folder / "roles" / (to_string(peer) + suffix);
   }
-  [[nodiscard]] std::filesystem::path secret_path(const wire::Peer& peer) const {
-    return role_path(peer, ".secret");
-  }
 
   void start(const wire::Peer& peer) {
     settings::RoleFile role = role_file_of(plan_, peer);
-    role.link.public_key = public_keys_.at(peer);
-    role.link.secret_file = secret_path(peer);
+    role.enrolment = settings::enrolment_for(peer, enrolment_);
     if (peer.role != wire::Role::kParty) {
       role.link.bind = "tcp://127.0.0.1:*";
       role.files.endpoint = role_path(peer, ".endpoint");
     }
-    role.link.allowed = callers_of(peer, public_keys_);
-    for (const auto& [server, endpoint] : endpoints_) {
-      role.link.servers.push_back({server, endpoint, public_keys_.at(server)});
-    }
+    role.link.servers = endpoints_;
     const auto path = role_path(peer, ".json");
     settings::write_role_file(path, role);
     const char* program = peer.role == wire::Role::kCoordinator ? "blindsum-coordinator"
@@ -239,7 +227,7 @@ class ProcessFederation : public Federation {
   }
 
   FederationPlan plan_;
-  std::map<wire::Peer, std::string> public_keys_;  // CURVE
+  settings::Enrolment enrolment_;
   std::map<wire::Peer, std::string> endpoints_;
   bool are_parties_started_ = false;  // or being started
   std::uint32_t next_party_ = 0;      // to be started
@@ -298,11 +286,18 @@ class MemoryFederation : public Federation {
     link.on_rejected = [](std::string_view peer, std::string_view why) {
       spdlog::warn("peer={} rejected: {}", peer, why);
     };
+    settings::Enrolment enrolment;
+    for (const wire::Peer& peer : all_peers(plan_.settings.parties)) {
+      if (stop_) return {Fault::kInterrupted, ""};
+      enrolment.emplace(peer, make_identity(role_file_of(plan_, peer).files.identity));
+    }
     std::vector<Member> members;
     const key_holder::KeyHolder* holder = nullptr;
     for (const wire::Peer& peer : all_peers(plan_.settings.parties)) {
       if (stop_) return {Fault::kInterrupted, ""};
-      const settings::RoleFile role = role_file_of(plan_, peer);
+      settings::RoleFile role = role_file_of(plan_, peer);
+      role.enrolment = settings::enrolment_for(peer, enrolment);
+      role.files.state.clear();  // nothing of this process outlives it
       Member member{peer, std::make_unique<report::RecordWriter>(role.files.records), {}};
       if (peer.role == wire::Role::kCoordinator) {
         member.program =

@@ -44,12 +44,11 @@ struct FederationPlan {
 [[nodiscard]] std::string peer_name(const wire::Peer& peer);
 [[nodiscard]] std::vector<wire::Peer> all_peers(std::uint32_t parties);
 
-// role_file_of is the role file of `peer` but for its link.
+// role_file_of is the role file of `peer` but for its link and enrolment.
 [[nodiscard]] settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& peer);
 
-// callers_of lists who may call `peer`, by CURVE public key.
-[[nodiscard]] std::map<std::string, wire::Peer> callers_of(
-    const wire::Peer& peer, const std::map<wire::Peer, std::string>& public_keys);
+// make_identity writes a new identity to `path` and returns its public half.
+[[nodiscard]] settings::PublicIdentity make_identity(const std::filesystem::path& path);
 
 // Federation runs until it ends or is destroyed; then nothing of it runs any more.
 class Federation {
@@ -61,8 +60,8 @@ class Federation {
   virtual std::optional<Ending> poll() = 0;
 };
 
-// start_processes runs every role as a process, links encrypted and authenticated with fresh CURVE
-// keys: the coordinator first, the key-holder when it listens, then the parties, some at every
+// start_processes runs every role as a process, everyone with a fresh
+// identity: the coordinator first, the key-holder when it listens, then the parties, some at every
 // poll. A role that dies or fails ends the federation. Once `stop` is true nothing more is started,
 // and poll says so.
 [[nodiscard]] std::unique_ptr<Federation> start_processes(const FederationPlan& plan);

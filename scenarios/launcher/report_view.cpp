@@ -30,8 +30,8 @@ constexpr std::array kRunNames{"centralized", "local", "federated_float", "feder
 constexpr std::array kMetrics{"accuracy", "macro_f1", "cost"};
 // Phases in the order in which a round goes through them; the time that roles wait for each other
 // is not one of them.
-constexpr std::array kPhases{"train",     "encode",  "encrypt", "prepare",
-                             "aggregate", "decrypt", "step",    "evaluate"};
+constexpr std::array kPhases{"train",   "encode", "encrypt", "prepare", "aggregate",
+                             "decrypt", "step",   "store",   "evaluate"};
 constexpr std::uint32_t kMaxRounds = 100000;
 constexpr std::size_t kMaxNamedParties = 20;
 

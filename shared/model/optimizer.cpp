@@ -1,6 +1,7 @@
 #include "shared/model/optimizer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <string>
 
@@ -62,6 +63,39 @@ void Optimizer::step(Parameters& parameters, std::span<const double> gradient) {
     }
     parameters[i] = static_cast<float>(static_cast<double>(parameters[i]) - change);
   }
+}
+
+Bytes Optimizer::state() const {
+  Bytes state;
+  state.reserve(8 * (3 + first_.size() + second_.size()));
+  append_le64(state, steps_);
+  const auto append = [&](double value) {
+    append_le64(state, std::bit_cast<std::uint64_t>(value));
+  };
+  append(beta1_power_);
+  append(beta2_power_);
+  for (const double value : first_) append(value);
+  for (const double value : second_) append(value);
+  return state;
+}
+
+void Optimizer::restore(ByteView state) {
+  const std::size_t expected = 8 * (3 + first_.size() + second_.size());
+  if (state.size() != expected) {
+    throw DecodeError("the state of an optimizer of " + std::to_string(state.size()) +
+                      " bytes, expected " + std::to_string(expected));
+  }
+  std::size_t at = 0;
+  const auto next = [&] {
+    const std::uint64_t value = read_le64(state, at);
+    at += 8;
+    return value;
+  };
+  steps_ = static_cast<std::uint32_t>(next());
+  beta1_power_ = std::bit_cast<double>(next());
+  beta2_power_ = std::bit_cast<double>(next());
+  for (double& value : first_) value = std::bit_cast<double>(next());
+  for (double& value : second_) value = std::bit_cast<double>(next());
 }
 
 }  // namespace blindsum::model

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shared/core/bytes.h"
 #include "shared/model/network.h"
 
 namespace blindsum::model {
@@ -35,6 +36,11 @@ class Optimizer {
   // step applies one gradient in place. Throws Error when sizes differ.
   void step(Parameters& parameters, std::span<const double> gradient);
   [[nodiscard]] double rate_at(std::uint32_t step) const;  // steps count from 1
+
+  // state is everything that steps have changed; restore puts it back into an optimiser of the same
+  // settings, which then goes on as the other would have. Throws DecodeError when it does not fit.
+  [[nodiscard]] Bytes state() const;
+  void restore(ByteView state);
 
  private:
   OptimizerSettings settings_;

@@ -41,8 +41,8 @@ wire::CodecLimits limits_of(const settings::Settings& settings) {
   const crypto::UpdateCodec codec = codec_of(settings);
   const std::size_t chunks =
       std::max(codec.statistics().plaintexts(), codec.gradient().plaintexts());
-  const std::size_t aggregate =
-      chunks * ((settings.paillier.key_bits + 7) / 8 * 2) + 4 * std::size_t{settings.parties};
+  const std::size_t aggregate = chunks * ((settings.paillier.key_bits + 7) / 8 * 2) +
+                                wire::kContributionBytes * settings.parties;
   const std::size_t start = 4 * codec.settings().parameters + 8 * kStatistics;
   constexpr std::size_t kHeaderBytes = 1024;
   constexpr std::size_t kMaxBytes = std::size_t{64} << 20;

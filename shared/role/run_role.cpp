@@ -124,7 +124,7 @@ int run(wire::Role role, const std::string& path, const MakeProgram& make) {
   wire::Traffic traffic;
   const auto run_session = [&] {
     const RoleProgram program = make(file, pool, records);
-    wire::ZmqConfig config = settings::zmq_config(file);
+    wire::ZmqConfig config = settings::zmq_config(file, settings::load_identity(file).curve);
     config.limits = limits_of(file.settings);
     wire::ZmqLink link(std::move(config));
     link.on_rejected = [](std::string_view peer, std::string_view why) {
@@ -196,7 +196,7 @@ bool is_at_work(const settings::RoleFile& role, std::string_view proc_net) {
     return false;
   }
   return std::all_of(role.link.servers.begin(), role.link.servers.end(), [&](const auto& server) {
-    return has_socket(proc_net, 1, port_of(server.endpoint), kEstablished);
+    return has_socket(proc_net, 1, port_of(server.second), kEstablished);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -15,8 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMaxRoleFileBytes = std::size_t{4} << 20;
-constexpr std::size_t kCurveKeyLength = 40;  // Z85
+constexpr std::size_t kMaxRoleFileBytes = std::size_t{64} << 20;
 
 // StrictObject reads a JSON object every key of which must be taken.
 class StrictObject {
@@ -69,12 +69,14 @@ auto with_name(const std::string& name, Read read) {
 }
 
 using PathField = std::pair<std::string_view, std::filesystem::path RoleFile::Files::*>;
-constexpr std::array<PathField, 9> kPathFields{{
+constexpr std::array<PathField, 11> kPathFields{{
+    {"identity", &RoleFile::Files::identity},
     {"public_key", &RoleFile::Files::public_key},
     {"secret_key", &RoleFile::Files::secret_key},
     {"tables", &RoleFile::Files::tables},
     {"shard", &RoleFile::Files::shard},
     {"test", &RoleFile::Files::test},
+    {"state", &RoleFile::Files::state},
     {"records", &RoleFile::Files::records},
     {"endpoint", &RoleFile::Files::endpoint},
     {"model", &RoleFile::Files::model},
@@ -82,14 +84,14 @@ constexpr std::array<PathField, 9> kPathFields{{
 }};
 
 json to_json(const RoleFile& role) {
-  json allowed = json::object();
-  for (const auto& [public_key, peer] : role.link.allowed) allowed[public_key] = to_string(peer);
-  json servers = json::array();
-  for (const auto& server : role.link.servers) {
-    servers.push_back({{"peer", to_string(server.peer)},
-                       {"endpoint", server.endpoint},
-                       {"public_key", server.public_key}});
+  json enrolment = json::object();
+  for (const auto& [peer, identity] : role.enrolment) {
+    enrolment[to_string(peer)] = {{"curve", identity.curve},
+                                  {"signing", to_hex(identity.signing)},
+                                  {"agreement", to_hex(identity.agreement)}};
   }
+  json servers = json::object();
+  for (const auto& [peer, endpoint] : role.link.servers) servers[to_string(peer)] = endpoint;
   json files = json::object();
   for (const auto& [key, member] : kPathFields)
     files[std::string(key)] = (role.files.*member).string();
@@ -98,41 +100,56 @@ json to_json(const RoleFile& role) {
           {"settings", to_json(role.settings)},
           {"threads", role.threads},
           {"log_level", role.log_level},
-          {"link",
-           {{"bind", role.link.bind},
-            {"public_key", role.link.public_key},
-            {"secret_file", role.link.secret_file.string()},
-            {"allowed", allowed},
-            {"servers", servers}}},
+          {"enrolment", enrolment},
+          {"link", {{"bind", role.link.bind}, {"servers", servers}}},
           {"files", files}};
 }
 
-wire::Peer peer_from(const std::string& name, const json& value) {
-  if (!value.is_string()) throw ConfigError(name + ": text is expected");
-  return with_name(name, [&] { return wire::peer_from_string(value.get<std::string>()); });
+wire::Peer peer_named(const std::string& where, const std::string& name) {
+  return with_name(where, [&] { return wire::peer_from_string(name); });
+}
+
+template <std::size_t N>
+void read_hex(StrictObject& object, std::string_view key, std::array<std::uint8_t, N>& out) {
+  const Bytes bytes = with_name(object.name_of(key), [&] { return from_hex(object.text(key)); });
+  if (bytes.size() != N) {
+    throw ConfigError(object.name_of(key) + ": " + std::to_string(2 * N) +
+                      " hexadecimal digits are expected");
+  }
+  std::copy(bytes.begin(), bytes.end(), out.begin());
+}
+
+Enrolment enrolment_from(const json& value) {
+  if (!value.is_object()) throw ConfigError("enrolment: an object is expected");
+  Enrolment enrolment;
+  std::set<std::string> known;  // a key is of one role
+  for (const auto& [name, keys] : value.items()) {
+    StrictObject object(keys, "enrolment." + name);
+    PublicIdentity identity;
+    identity.curve = object.text("curve");
+    read_hex(object, "signing", identity.signing);
+    read_hex(object, "agreement", identity.agreement);
+    object.end({"curve", "signing", "agreement"});
+    if (!known.insert(identity.curve).second || !known.insert(to_hex(identity.signing)).second ||
+        !known.insert(to_hex(identity.agreement)).second) {
+      throw ConfigError("enrolment." + name + ": has a key of another role");
+    }
+    enrolment.emplace(peer_named("enrolment", name), std::move(identity));
+  }
+  return enrolment;
 }
 
 RoleFile::Link link_from(const json& value) {
   StrictObject object(value, "link");
   RoleFile::Link link;
   link.bind = object.text("bind");
-  link.public_key = object.text("public_key");
-  link.secret_file = object.text("secret_file");
-
-  const json& allowed = object.take("allowed");
-  if (!allowed.is_object()) throw ConfigError("link.allowed: an object is expected");
-  for (const auto& [public_key, peer] : allowed.items()) {
-    link.allowed.emplace(public_key, peer_from("link.allowed", peer));
-  }
   const json& servers = object.take("servers");
-  if (!servers.is_array()) throw ConfigError("link.servers: a list is expected");
-  for (const json& item : servers) {
-    StrictObject server(item, "link.servers");
-    const wire::Peer peer = peer_from("link.servers.peer", server.take("peer"));
-    link.servers.push_back({peer, server.text("endpoint"), server.text("public_key")});
-    server.end({"peer", "endpoint", "public_key"});
+  if (!servers.is_object()) throw ConfigError("link.servers: an object is expected");
+  for (const auto& [name, endpoint] : servers.items()) {
+    if (!endpoint.is_string()) throw ConfigError("link.servers." + name + ": text is expected");
+    link.servers.emplace(peer_named("link.servers", name), endpoint.get<std::string>());
   }
-  object.end({"bind", "public_key", "secret_file", "allowed", "servers"});
+  object.end({"bind", "servers"});
   return link;
 }
 
@@ -152,10 +169,8 @@ RoleFile::Files files_from(const json& value) {
 RoleFile role_from(const json& value) {
   StrictObject object(value, "");
   RoleFile role;
-  const Bytes run = with_name("run", [&] { return from_hex(object.text("run")); });
-  if (run.size() != role.run.size()) throw ConfigError("run: 32 hexadecimal digits are expected");
-  std::copy(run.begin(), run.end(), role.run.begin());
-  role.self = peer_from("self", object.take("self"));
+  read_hex(object, "run", role.run);
+  role.self = peer_named("self", object.text("self"));
   role.settings =
       with_name("settings", [&] { return settings_from_json(object.take("settings")); });
   const json& threads = object.take("threads");
@@ -164,16 +179,11 @@ RoleFile role_from(const json& value) {
   }
   role.threads = threads.get<std::uint32_t>();
   role.log_level = object.text("log_level");
+  role.enrolment = enrolment_from(object.take("enrolment"));
   role.link = link_from(object.take("link"));
   role.files = files_from(object.take("files"));
-  object.end({"run", "self", "settings", "threads", "log_level", "link", "files"});
+  object.end({"run", "self", "settings", "threads", "log_level", "enrolment", "link", "files"});
   return role;
-}
-
-bool is_z85(std::uint8_t c) {
-  constexpr std::string_view kOthers = ".-:+=^!/*?&<>()[]{}@%$#";
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         kOthers.find(static_cast<char>(c)) != std::string_view::npos;
 }
 
 }  // namespace
@@ -194,24 +204,48 @@ RoleFile read_role_file(const std::filesystem::path& path) {
   }
 }
 
-void write_curve_secret(const std::filesystem::path& path, const wire::CurveKeyPair& keys) {
-  write_secret_file(path, keys.secret_key.bytes());
+Enrolment enrolment_for(const wire::Peer& peer, const Enrolment& everybody) {
+  if (peer.role != wire::Role::kParty) return everybody;
+  Enrolment known;
+  for (const wire::Peer& other : {wire::kCoordinatorPeer, wire::kKeyHolderPeer, peer}) {
+    known.emplace(other, everybody.at(other));
+  }
+  return known;
 }
 
-wire::ZmqConfig zmq_config(const RoleFile& role) {
+const PublicIdentity& enrolled(const RoleFile& role, const wire::Peer& peer) {
+  const auto found = role.enrolment.find(peer);
+  if (found == role.enrolment.end()) {
+    throw ConfigError("enrolment: " + to_string(peer) + " is missing");
+  }
+  return found->second;
+}
+
+Identity load_identity(const RoleFile& role) {
+  Identity identity = read_identity(role.files.identity);
+  if (enrolled(role, role.self) != identity.public_identity()) {
+    throw KeyError(role.files.identity.string() + ": not the identity that is enrolled for " +
+                   to_string(role.self));
+  }
+  return identity;
+}
+
+wire::ZmqConfig zmq_config(const RoleFile& role, wire::CurveKeyPair keys) {
   wire::ZmqConfig config;
   config.self = role.self;
   config.run = role.run;
-  config.keys.public_key = role.link.public_key;
-  config.keys.secret_key = read_secret_file(role.link.secret_file, 2 * kCurveKeyLength);
-  const ByteView secret = std::as_const(config.keys.secret_key).bytes();
-  if (secret.size() != kCurveKeyLength || !std::all_of(secret.begin(), secret.end(), is_z85)) {
-    throw KeyError(role.link.secret_file.string() + ": not a CURVE secret key of " +
-                   std::to_string(kCurveKeyLength) + " Z85 characters");
-  }
+  config.keys = std::move(keys);
   config.bind = role.link.bind;
-  config.allowed = role.link.allowed;
-  config.servers = role.link.servers;
+  for (const auto& [peer, identity] : role.enrolment) {
+    const bool calls = peer.role == wire::Role::kParty ||
+                       (peer == wire::kKeyHolderPeer && role.self == wire::kCoordinatorPeer);
+    if (calls && peer != role.self && !role.link.bind.empty()) {
+      config.allowed.emplace(identity.curve, peer);
+    }
+  }
+  for (const auto& [peer, endpoint] : role.link.servers) {
+    config.servers.push_back({peer, endpoint, enrolled(role, peer).curve});
+  }
   return config;
 }
 

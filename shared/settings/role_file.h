@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "shared/settings/identity.h"
 #include "shared/settings/settings.h"
 #include "shared/wire/links.h"
 
@@ -20,24 +21,25 @@ struct RoleFile {
   std::uint32_t threads = 1;
   std::string log_level = "info";
 
+  Enrolment enrolment;  // of the coordinator and the key-holder: everybody; of a party: it and them
+
   struct Link {
-    std::string bind;                   // coordinator and key-holder: "tcp://127.0.0.1:*"
-    std::string public_key;             // own CURVE public key
-    std::filesystem::path secret_file;  // own CURVE secret key, 0600
-    std::map<std::string, wire::Peer> allowed;
-    std::vector<wire::ZmqConfig::Server> servers;
+    std::string bind;                           // coordinator and key-holder: "tcp://127.0.0.1:*"
+    std::map<wire::Peer, std::string> servers;  // whom it calls, and their endpoints
   } link;
 
   struct Files {
+    std::filesystem::path identity;    // own secrets, 0600: see identity.h
     std::filesystem::path public_key;  // Paillier public key; empty when cipher is none
     std::filesystem::path secret_key;  // key-holder
     std::filesystem::path tables;      // folder of tables that the roles of a machine share
     std::filesystem::path shard;       // party: its KDD CSV
     std::filesystem::path test;        // key-holder: test set
-    std::filesystem::path records;     // .jsonl of this role
-    std::filesystem::path endpoint;    // written by a role that binds: its endpoint, one line
-    std::filesystem::path model;       // key-holder: model.safetensors
-    std::filesystem::path log;         // a copy of the lines on standard error; empty: none
+    std::filesystem::path state;     // key-holder: folder of what survives a crash; empty: nothing
+    std::filesystem::path records;   // .jsonl of this role
+    std::filesystem::path endpoint;  // written by a role that binds: its endpoint, one line
+    std::filesystem::path model;     // key-holder: model.safetensors
+    std::filesystem::path log;       // a copy of the lines on standard error; empty: none
   } files;
 };
 
@@ -46,9 +48,18 @@ struct RoleFile {
 void write_role_file(const std::filesystem::path& path, const RoleFile& role);
 [[nodiscard]] RoleFile read_role_file(const std::filesystem::path& path);
 
-// write_curve_secret and zmq_config handle the secret file: zmq_config reads it (KeyError when
-// unprotected or malformed) and returns what ZmqLink needs.
-void write_curve_secret(const std::filesystem::path& path, const wire::CurveKeyPair& keys);
-[[nodiscard]] wire::ZmqConfig zmq_config(const RoleFile& role);
+// enrolment_for returns the part of everybody's enrolment that `peer` is told.
+[[nodiscard]] Enrolment enrolment_for(const wire::Peer& peer, const Enrolment& everybody);
+
+// enrolled returns what `role` knows of `peer`. Throws ConfigError when that is nothing.
+[[nodiscard]] const PublicIdentity& enrolled(const RoleFile& role, const wire::Peer& peer);
+
+// load_identity reads the role's own identity. Throws KeyError when it cannot be read or is not the
+// one that is enrolled.
+[[nodiscard]] Identity load_identity(const RoleFile& role);
+
+// zmq_config returns what ZmqLink needs: those may connect that are enrolled and call this role.
+// Throws ConfigError when a server is not enrolled.
+[[nodiscard]] wire::ZmqConfig zmq_config(const RoleFile& role, wire::CurveKeyPair keys);
 
 }  // namespace blindsum::settings

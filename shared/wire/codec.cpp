@@ -13,7 +13,7 @@ namespace blindsum::wire {
 namespace {
 
 constexpr std::size_t kHeaderFields = 3;  // version, type, run id
-constexpr std::size_t kMaxFields = 9;
+constexpr std::size_t kMaxFields = 10;
 constexpr std::size_t kMaxReasonCharacters = 200;
 constexpr std::size_t kMaxReasonBytes = 256;
 constexpr std::size_t kMaxHeaderBytes = 256;  // everything but bins of variable length and text
@@ -24,18 +24,18 @@ template <class BodyType, class F>
 auto visit_fields(BodyType& body, F&& f) {
   using T = std::remove_const_t<BodyType>;
   if constexpr (std::is_same_v<T, Hello>) {
-    return f(body.key_id, body.codec_id);
+    return f(body.key_id, body.codec_id, body.round);
   } else if constexpr (std::is_same_v<T, RoundStart>) {
-    return f(body.round, body.kind, body.weights_hash, body.weights, body.statistics);
+    return f(body.round, body.kind, body.weights_hash, body.tag_key, body.weights, body.statistics);
   } else if constexpr (std::is_same_v<T, RoundOpen>) {
-    return f(body.round, body.kind, body.weights_hash, body.participants, body.chunks,
-             body.deadline_ms);
+    return f(body.round, body.kind, body.weights_hash, body.chunks, body.deadline_ms, body.awaited);
   } else if constexpr (std::is_same_v<T, EncryptedUpdate>) {
-    return f(body.round, body.kind, body.key_id, body.codec_id, body.weights_hash, body.payload);
+    return f(body.round, body.kind, body.key_id, body.codec_id, body.weights_hash, body.signature,
+             body.payload);
   } else if constexpr (std::is_same_v<T, UpdateReply>) {
     return f(body.round, body.result);
   } else if constexpr (std::is_same_v<T, EncryptedAggregate>) {
-    return f(body.round, body.kind, body.weights_hash, body.contributors, body.payload);
+    return f(body.round, body.kind, body.weights_hash, body.contributions, body.payload);
   } else if constexpr (std::is_same_v<T, Finish>) {
     return f(body.rounds, body.model_digest);
   } else {
@@ -107,10 +107,20 @@ class Packer {
     bin(bytes);
   }
   void field(const Bytes& bytes) { bin(bytes); }
-  void field(const std::vector<std::uint32_t>& values) {
+  void field(const std::vector<std::uint32_t>& parties) {
     Bytes bytes;
-    bytes.reserve(4 * values.size());
-    for (const std::uint32_t value : values) append_le32(bytes, value);
+    bytes.reserve(4 * parties.size());
+    for (const std::uint32_t party : parties) append_le32(bytes, party);
+    bin(bytes);
+  }
+  void field(const std::vector<Contribution>& contributions) {
+    Bytes bytes;
+    bytes.reserve(kContributionBytes * contributions.size());
+    for (const Contribution& contribution : contributions) {
+      append_le32(bytes, contribution.party);
+      bytes.insert(bytes.end(), contribution.payload_hash.begin(), contribution.payload_hash.end());
+      bytes.insert(bytes.end(), contribution.signature.begin(), contribution.signature.end());
+    }
     bin(bytes);
   }
   void field(Fault fault) { str(to_string(fault)); }
@@ -228,7 +238,7 @@ class FieldReader {
 
   void field(std::uint32_t& value) { value = integer(0xffffffffu); }
   void field(RoundKind& kind) { kind = static_cast<RoundKind>(integer(1)); }
-  void field(AcceptResult& result) { result = static_cast<AcceptResult>(integer(5)); }
+  void field(AcceptResult& result) { result = static_cast<AcceptResult>(integer(6)); }
   template <std::size_t N>
   void field(std::array<std::uint8_t, N>& bytes) {
     const ByteView view = next(FlatVisitor::Kind::kBin, "bytes").bytes;
@@ -241,18 +251,17 @@ class FieldReader {
     const ByteView view = next(FlatVisitor::Kind::kBin, "bytes").bytes;
     bytes.assign(view.begin(), view.end());
   }
-  void field(std::vector<std::uint32_t>& values) {
-    const ByteView view = next(FlatVisitor::Kind::kBin, "bytes").bytes;
-    if (view.size() % 4 != 0) fail(std::to_string(view.size()) + " bytes, no list of parties");
-    values.reserve(view.size() / 4);
-    for (std::size_t i = 0; i < view.size(); i += 4) {
-      const std::uint32_t value = read_le32(view, i);
-      if (!values.empty() && value <= values.back()) fail("parties are not strictly ascending");
-      if (value >= limits_.max_parties) {
-        fail("party " + std::to_string(value) + ", limit " + std::to_string(limits_.max_parties));
-      }
-      values.push_back(value);
-    }
+  void field(std::vector<std::uint32_t>& parties) {
+    list(4, parties, [](ByteView item, std::uint32_t& party) { party = read_le32(item, 0); });
+  }
+  void field(std::vector<Contribution>& contributions) {
+    list(kContributionBytes, contributions, [](ByteView item, Contribution& contribution) {
+      contribution.party = read_le32(item, 0);
+      const ByteView hash = item.subspan(4, contribution.payload_hash.size());
+      const ByteView signature = item.last(contribution.signature.size());
+      std::copy(hash.begin(), hash.end(), contribution.payload_hash.begin());
+      std::copy(signature.begin(), signature.end(), contribution.signature.begin());
+    });
   }
   void field(Fault& fault) {
     fault = fault_from_string(presentable(text()));
@@ -266,6 +275,29 @@ class FieldReader {
     if (found.kind != kind) fail(std::string("not ") + name);
     return found;
   }
+  // list reads items of `size` bytes each, ascending by party.
+  template <class Item, class ReadItem>
+  void list(std::size_t size, std::vector<Item>& items, ReadItem read_item) {
+    ByteView rest = next(FlatVisitor::Kind::kBin, "bytes").bytes;
+    if (rest.size() % size != 0) {
+      fail(std::to_string(rest.size()) + " bytes, no list of items of " + std::to_string(size));
+    }
+    items.reserve(rest.size() / size);
+    for (; !rest.empty(); rest = rest.subspan(size)) {
+      Item item{};
+      read_item(rest.first(size), item);
+      const std::uint32_t party = party_of(item);
+      if (!items.empty() && party <= party_of(items.back())) {
+        fail("parties are not strictly ascending");
+      }
+      if (party >= limits_.max_parties) {
+        fail("party " + std::to_string(party) + ", limit " + std::to_string(limits_.max_parties));
+      }
+      items.push_back(item);
+    }
+  }
+  static std::uint32_t party_of(std::uint32_t party) { return party; }
+  static std::uint32_t party_of(const Contribution& contribution) { return contribution.party; }
   std::uint32_t integer(std::uint32_t max) {
     const std::uint64_t value = next(FlatVisitor::Kind::kInteger, "an integer").integer;
     if (value > max) {
@@ -305,7 +337,9 @@ std::size_t payload_size(const Body& body) {
         } else if constexpr (std::is_same_v<T, EncryptedUpdate>) {
           return value.payload.size();
         } else if constexpr (std::is_same_v<T, EncryptedAggregate>) {
-          return value.payload.size() + 4 * value.contributors.size();
+          return value.payload.size() + kContributionBytes * value.contributions.size();
+        } else if constexpr (std::is_same_v<T, RoundOpen>) {
+          return 4 * value.awaited.size();
         } else {
           return std::size_t{0};
         }

@@ -12,6 +12,9 @@ struct CodecLimits {
   std::uint32_t max_parties = 100'000;
 };
 
+// kContributionBytes is what a contributor adds to an aggregate.
+inline constexpr std::size_t kContributionBytes = 4 + sizeof(Digest) + sizeof(Signature);
+
 [[nodiscard]] Bytes encode(const Message& message);
 
 // decode accepts exactly what encode writes: version, type, array sizes, canonical integers, no

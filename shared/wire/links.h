@@ -27,10 +27,14 @@ struct Traffic {
 // CurveKeyPair is a CURVE25519 key pair as ZeroMQ uses it: public key of 40 characters (Z85),
 // secret key likewise.
 struct CurveKeyPair {
+  static constexpr std::size_t kCharacters = 40;
   std::string public_key;
   SecretBytes secret_key;
 };
 [[nodiscard]] CurveKeyPair make_curve_key_pair();
+
+// curve_key_pair_of works the public key out. Throws KeyError for what is no secret key.
+[[nodiscard]] CurveKeyPair curve_key_pair_of(SecretBytes secret_key);
 
 // ZmqConfig: what a process listens on and whom it calls. Every link is CURVE-encrypted and
 // mutually authenticated.

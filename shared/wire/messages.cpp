@@ -36,9 +36,45 @@ Peer peer_from_string(std::string_view text) {
 }
 
 std::string_view to_string(AcceptResult result) {
-  static constexpr std::array<std::string_view, 6> kNames{"accepted",    "duplicate", "late",
-                                                          "wrong_round", "mismatch",  "invalid"};
+  static constexpr std::array<std::string_view, 7> kNames{
+      "accepted", "duplicate", "late", "wrong_round", "mismatch", "invalid", "missing"};
   return kNames.at(static_cast<std::size_t>(result));
+}
+
+Digest weights_hash_of(ByteView weights, ByteView statistics) {
+  return Sha256().update_field(weights).update_field(statistics).finish();
+}
+
+Bytes signed_bytes(const UpdateStatement& statement) {
+  constexpr std::string_view kLabel = "blindsum/update-statement/1";
+  const ByteView label = as_bytes(kLabel);
+  Bytes bytes(label.begin(), label.end());
+  const auto append = [&](ByteView field) {
+    bytes.insert(bytes.end(), field.begin(), field.end());
+  };
+  append(statement.run);
+  append_le32(bytes, statement.round);
+  append_le32(bytes, static_cast<std::uint32_t>(statement.kind));
+  append_le32(bytes, statement.party);
+  append(statement.key_id);
+  append(statement.codec_id);
+  append(statement.weights_hash);
+  append(statement.payload_hash);
+  return bytes;
+}
+
+UpdateStatement statement_of(const RunId& run, std::uint32_t party, const EncryptedUpdate& update) {
+  return {run,           update.round,    update.kind,         party,
+          update.key_id, update.codec_id, update.weights_hash, content_hash(update.payload)};
+}
+
+Digest round_context(const RunId& run, std::uint32_t round, RoundKind kind, const Digest& key_id,
+                     const Digest& codec_id, const Digest& weights_hash) {
+  Sha256 hash;
+  hash.update_field("blindsum/round-context/1").update_field(run);
+  hash.update_u64(round).update_u64(static_cast<std::uint64_t>(kind));
+  hash.update_field(key_id).update_field(codec_id).update_field(weights_hash);
+  return hash.finish();
 }
 
 std::string_view message_name(const Body& body) {

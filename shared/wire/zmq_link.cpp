@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kZapEndpoint = "inproc://zeromq.zap.01";
 constexpr const char* kZapDomain = "blindsum";  // libzmq asks no ZAP handler when it is empty
-constexpr std::size_t kKeyCharacters = 40;
+constexpr std::size_t kKeyCharacters = CurveKeyPair::kCharacters;
 constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kNonceBytes = 16;
 
@@ -102,6 +102,12 @@ std::size_t receive_frames(zmq::socket_t& socket, std::array<zmq::message_t, N>&
   return count;
 }
 
+bool is_z85(std::uint8_t c) {
+  constexpr std::string_view kOthers = ".-:+=^!/*?&<>()[]{}@%$#";
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         kOthers.find(static_cast<char>(c)) != std::string_view::npos;
+}
+
 ByteView view_of(const zmq::message_t& frame) { return {frame.data<std::uint8_t>(), frame.size()}; }
 
 }  // namespace
@@ -115,6 +121,22 @@ CurveKeyPair make_curve_key_pair() {
   CurveKeyPair keys{public_key.data(), SecretBytes(as_bytes({secret_key.data(), kKeyCharacters}))};
   wipe(secret_key.data(), secret_key.size());
   return keys;
+}
+
+CurveKeyPair curve_key_pair_of(SecretBytes secret_key) {
+  const ByteView secret = std::as_const(secret_key).bytes();
+  std::array<char, kKeyCharacters + 1> text{};
+  std::array<char, kKeyCharacters + 1> public_key{};
+  const bool has_length = secret.size() == kKeyCharacters;
+  if (has_length) std::copy(secret.begin(), secret.end(), text.begin());
+  const bool is_key = has_length && std::all_of(secret.begin(), secret.end(), is_z85) &&
+                      zmq_curve_public(public_key.data(), text.data()) == 0;
+  wipe(text.data(), text.size());
+  if (!is_key) {
+    throw KeyError("not a CURVE secret key of " + std::to_string(kKeyCharacters) +
+                   " Z85 characters");
+  }
+  return {public_key.data(), std::move(secret_key)};
 }
 
 struct ZmqLink::Impl : MessageSink {

@@ -34,8 +34,8 @@ def main():
         told = json.loads(base64.b64decode(data["role.json"], validate=True))
         assert told["self"] == role
         assert ("secret.key" in data) == (role == "keyholder"), f"{role} has {sorted(data)}"
-        for path_key in ("secret_file", "public_key"):
-            where = told["link"][path_key] if path_key == "secret_file" else told["files"][path_key]
+        for path_key in ("identity", "public_key"):
+            where = told["files"][path_key]
             assert where.startswith("/run/secrets/"), where
 
     jobs = {name: o for (kind, name), o in by.items() if kind == "Job"}

@@ -96,7 +96,7 @@ TEST_CASE("prepared role folders keep secrets to their owner, and data to their 
   for (const wire::Peer& peer : all_peers(3)) {
     const path own = role_folder(roles, peer);
     INFO(own.string());
-    CHECK(mode_of(own / "curve.secret") == 0600);
+    CHECK(mode_of(own / "identity.secret") == 0600);
     CHECK(mode_of(own / "data") == 0700);
     CHECK(mode_of(own) == 0711);
     CHECK(std::filesystem::exists(own / "data" / "shard.csv") == (peer.role == wire::Role::kParty));
@@ -198,7 +198,7 @@ TEST_CASE("a role is healthy when it listens and its connections stand") {
       "   1: 0200000A:1C84 0300000A:9C40 01 00000000:00000000 00:0 0 10001\n";
   settings::RoleFile role;
   role.link.bind = "tcp://*:7301";
-  role.link.servers = {{wire::kCoordinatorPeer, "tcp://coordinator:7300", ""}};
+  role.link.servers = {{wire::kCoordinatorPeer, "tcp://coordinator:7300"}};
   CHECK(role::is_at_work(role, kHeader + listens + calls));
   CHECK_FALSE(role::is_at_work(role, kHeader));
   CHECK_FALSE(role::is_at_work(role, kHeader + listens));

@@ -127,16 +127,22 @@ TEST_CASE("no secret appears in arguments, logs, records or role files of a run"
     needles.emplace_back(piece.begin(), piece.end());
     needles.push_back(to_hex(piece));
   }
-  std::size_t curve_secrets = 0;
+  std::size_t identities = 0;
   for (const auto& entry :
        std::filesystem::recursive_directory_iterator(world.dir.path() / "scan")) {
     if (entry.path().extension() != ".secret") continue;
-    ++curve_secrets;
+    ++identities;
     CHECK((entry.status().permissions() & std::filesystem::perms(077)) ==
           std::filesystem::perms::none);
-    needles.push_back(read_text_file(entry.path()).substr(0, 40));
+    const std::string identity = read_text_file(entry.path());
+    constexpr std::size_t kHeader = 20;
+    needles.push_back(identity.substr(kHeader, 40));                  // CURVE
+    for (const std::size_t at : {kHeader + 40, kHeader + 40 + 32}) {  // Ed25519, X25519
+      needles.push_back(identity.substr(at, 32));
+      needles.push_back(to_hex(as_bytes(needles.back())));
+    }
   }
-  CHECK(curve_secrets == 5);
+  CHECK(identities == 5);
   for (const auto& entry :
        std::filesystem::recursive_directory_iterator(world.dir.path() / "scan")) {
     if (!entry.is_regular_file() || entry.path().extension() == ".secret") continue;

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include "shared/core/error.h"
+#include "shared/crypto/integrity_tag.h"
 #include "shared/data/synthetic.h"
+#include "tests/support/cohort.h"
 #include "tests/support/recording_sink.h"
 #include "tests/support/temp_dir.h"
 
@@ -27,12 +29,17 @@ crypto::UpdateCodec make_codec() {
   return crypto::UpdateCodec(settings);
 }
 
+constexpr wire::RunId kRun{5};
+constexpr wire::TagKey kTagKey{7};
+
 struct Fixture {
+  test::Cohort cohort{3};
   report::RecordWriter records{""};
   test::RecordingSink sink;
   crypto::UpdateCodec codec = make_codec();
   data::RecordTable table = synthetic_records();
-  Party party{{1, 9, 3, Digest{}, 100},
+  Party party{{kRun, 1, 9, 3, Digest{}, 100},
+              cohort.keys_of(1),
               codec,
               LocalTrainer({1, 9, kShape, model::ClassWeights::kSqrt, 32}, table),
               crypto::make_plain_sealer(codec.plaintext_limbs()),
@@ -45,18 +52,20 @@ struct Fixture {
 
   [[nodiscard]] wire::RoundStart statistics_round() const {
     wire::RoundStart start;
-    start.weights_hash = sha256({});
+    start.weights_hash = wire::weights_hash_of({}, {});
+    start.tag_key = kTagKey;
     return start;
   }
   [[nodiscard]] wire::RoundStart gradient_round(std::uint32_t round) const {
     wire::RoundStart start;
     start.round = round;
     start.kind = wire::RoundKind::kGradient;
+    start.tag_key = kTagKey;
     start.weights = model::parameters_to_bytes(model::initial_parameters(kShape, round));
-    start.weights_hash = sha256(start.weights);
     for (const auto value : data::statistics_of(table).values) {
       append_le64(start.statistics, static_cast<std::uint64_t>(value));
     }
+    start.weights_hash = wire::weights_hash_of(start.weights, start.statistics);
     return start;
   }
   std::optional<wire::EncryptedUpdate> handle(const wire::RoundStart& start) {
@@ -112,7 +121,7 @@ TEST_CASE("a round that went back, changed, or whose weights do not match their 
   CHECK_THROWS_AS(f.handle(f.gradient_round(1)), ProtocolError);
   auto changed = f.gradient_round(2);
   changed.weights = model::parameters_to_bytes(model::initial_parameters(kShape, 77));
-  changed.weights_hash = sha256(changed.weights);
+  changed.weights_hash = wire::weights_hash_of(changed.weights, changed.statistics);
   CHECK_THROWS_AS(f.handle(changed), ProtocolError);
   auto forged = f.gradient_round(3);
   forged.weights[0] ^= 1;
@@ -120,9 +129,13 @@ TEST_CASE("a round that went back, changed, or whose weights do not match their 
   auto other_statistics = f.gradient_round(3);
   other_statistics.statistics[0] ^= 1;
   CHECK_THROWS_AS(f.handle(other_statistics), ProtocolError);
+  other_statistics.weights_hash =
+      wire::weights_hash_of(other_statistics.weights, other_statistics.statistics);
+  CHECK_THROWS_AS(f.handle(other_statistics), ProtocolError);  // others than in round 2
   auto short_weights = f.gradient_round(3);
   short_weights.weights.pop_back();
-  short_weights.weights_hash = sha256(short_weights.weights);
+  short_weights.weights_hash =
+      wire::weights_hash_of(short_weights.weights, short_weights.statistics);
   CHECK_THROWS_AS(f.handle(short_weights), DecodeError);
   CHECK_FALSE(f.party.finished());
   CHECK(f.handle(f.gradient_round(3)));
@@ -142,15 +155,105 @@ TEST_CASE("an update that cannot be queued is sent again later, unchanged") {
   CHECK_FALSE(f.handle(f.gradient_round(1)));
   f.sink.unreachable.clear();
   f.sink.time = f.party.next_deadline().value();
+  CHECK(f.sink.time == 1200);
   f.party.on_deadline(f.sink);
   const auto late = f.sink.take_last<wire::EncryptedUpdate>();
   REQUIRE(late);
   CHECK(late->second.payload == f.handle(f.gradient_round(1))->payload);
 }
 
+TEST_CASE("an update is signed by its party, over everything that matters") {
+  Fixture f;
+  const auto update = f.handle(f.gradient_round(1));
+  REQUIRE(update);
+  const auto is_signed = [&](const wire::UpdateStatement& statement) {
+    return verify(f.cohort.signing[1].public_key(), update->signature, signed_bytes(statement));
+  };
+  const wire::UpdateStatement good = statement_of(kRun, 1, *update);
+  CHECK(is_signed(good));
+  std::vector<wire::UpdateStatement> others(8, good);
+  others[0].run[3] ^= 1;
+  others[1].round ^= 1;
+  others[2].kind = wire::RoundKind::kStatistics;
+  others[3].party = 2;
+  others[4].key_id[0] ^= 1;
+  others[5].codec_id[0] ^= 1;
+  others[6].weights_hash[0] ^= 1;
+  others[7].payload_hash[0] ^= 1;
+  for (const auto& other : others) CHECK_FALSE(is_signed(other));
+}
+
+TEST_CASE("an update carries the tags of its round and party") {
+  Fixture f;
+  for (const auto& start : {f.statistics_round(), f.gradient_round(1)}) {
+    const auto update = f.handle(start);
+    REQUIRE(update);
+    const auto& encoder = start.round == 0 ? f.codec.statistics() : f.codec.gradient();
+    const std::size_t chunks = encoder.plaintexts();
+    const auto packed =
+        crypto::make_plain_opener(f.codec.plaintext_limbs())->open(update->payload, chunks);
+    const Digest context =
+        round_context(kRun, start.round, start.kind, Digest{}, f.codec.id(), start.weights_hash);
+    const auto multipliers = crypto::tag_multipliers(kTagKey, context, chunks);
+    const ByteView own = std::as_const(f.cohort.tag_keys[1]).bytes();
+    const ByteView another = std::as_const(f.cohort.tag_keys[2]).bytes();
+    CHECK_NOTHROW(encoder.check_tags(packed, multipliers, crypto::tag_masks(own, context, chunks)));
+    CHECK_THROWS_AS(
+        encoder.check_tags(packed, multipliers, crypto::tag_masks(another, context, chunks)),
+        IntegrityError);
+  }
+}
+
+TEST_CASE("a coordinator that is missing the update is sent it again, unchanged") {
+  Fixture f;
+  const auto update = f.handle(f.gradient_round(2));
+  REQUIRE(update);
+  const auto ask = [&](std::uint32_t round) {
+    f.party.handle(wire::kCoordinatorPeer, wire::UpdateReply{round, wire::AcceptResult::kMissing},
+                   f.sink);
+    return f.sink.take_last<wire::EncryptedUpdate>();
+  };
+  const auto again = ask(2);
+  REQUIRE(again);
+  CHECK(again->second.payload == update->payload);
+  CHECK(again->second.signature == update->signature);
+  CHECK_FALSE(ask(1));
+  CHECK_FALSE(ask(3));
+}
+
+TEST_CASE("after two seconds of silence a party says again where it is") {
+  Fixture f;
+  REQUIRE(f.handle(f.gradient_round(2)));
+  CHECK(f.party.next_deadline() == f.sink.time + 2000);
+  f.sink.time += 2000;
+  f.party.on_deadline(f.sink);
+  REQUIRE(f.sink.sent.size() == 2);
+  CHECK(f.sink.sent[0].first == wire::kCoordinatorPeer);
+  CHECK(f.sink.sent[1].first == wire::kKeyHolderPeer);
+  for (const auto& [to, body] : f.sink.sent) CHECK(std::get<wire::Hello>(body).round == 2);
+  CHECK(f.party.next_deadline() == f.sink.time + 2000);
+}
+
+TEST_CASE("a party that hears of a round that it was not started for says so") {
+  Fixture f;
+  REQUIRE(f.handle(f.gradient_round(2)));
+  const auto hear = [&](std::uint32_t round) {
+    f.party.handle(wire::kKeyHolderPeer, wire::Hello{Digest{}, f.codec.id(), round}, f.sink);
+    return f.sink.take_last<wire::Hello>().has_value();
+  };
+  CHECK_FALSE(hear(wire::kNoRound));
+  CHECK_FALSE(hear(2));
+  CHECK(hear(3));
+  CHECK_THROWS_AS(f.party.handle(wire::kKeyHolderPeer, wire::Hello{Digest{}, Digest{9}, 3}, f.sink),
+                  ProtocolError);
+  CHECK_THROWS_AS(
+      f.party.handle(wire::kCoordinatorPeer, wire::Hello{Digest{}, f.codec.id(), 3}, f.sink),
+      ProtocolError);
+}
+
 TEST_CASE("a silent key-holder ends the run at the idle deadline") {
   Fixture f;
-  f.sink.time = f.party.next_deadline().value();
+  f.sink.time += 100'000;
   f.party.on_deadline(f.sink);
   REQUIRE(f.party.finished());
   CHECK(f.party.fault() == Fault::kDeadline);

@@ -66,14 +66,14 @@ RoleFile example_role() {
   role.threads = 2;
   role.log_level = "debug";
   role.link.bind = "tcp://127.0.0.1:*";
-  role.link.public_key = std::string(40, 'p');
-  role.link.secret_file = "roles/party-3.secret";
-  role.link.allowed = {{std::string(40, 'a'), wire::party_peer(0)},
-                       {std::string(40, 'k'), wire::kKeyHolderPeer}};
-  role.link.servers = {{wire::kCoordinatorPeer, "tcp://127.0.0.1:5000", std::string(40, 'c')}};
-  role.files = {"keys/public.key",      "keys/secret.key",   "tables",
-                "shards/party-3.csv",   "test.csv",          "records/party.jsonl",
-                "roles/party.endpoint", "model.safetensors", "logs/party.log"};
+  role.enrolment = {{wire::kCoordinatorPeer, {std::string(40, 'c'), {1}, {2}}},
+                    {wire::kKeyHolderPeer, {std::string(40, 'k'), {3}, {4}}},
+                    {wire::party_peer(3), {std::string(40, 'p'), {5}, {6}}}};
+  role.link.servers = {{wire::kCoordinatorPeer, "tcp://127.0.0.1:5000"}};
+  role.files = {
+      "roles/party-3.secret", "keys/public.key",   "keys/secret.key", "tables",
+      "shards/party-3.csv",   "test.csv",          "state",           "records/party.jsonl",
+      "roles/party.endpoint", "model.safetensors", "logs/party.log"};
   return role;
 }
 
@@ -186,9 +186,10 @@ TEST_CASE("a role file reads back as it was written") {
   CHECK(read.run == role.run);
   CHECK(read.self == role.self);
   CHECK(to_json(read.settings) == to_json(role.settings));
-  CHECK(read.link.allowed == role.link.allowed);
-  REQUIRE(read.link.servers.size() == 1);
-  CHECK(read.link.servers[0].endpoint == "tcp://127.0.0.1:5000");
+  CHECK(read.enrolment == role.enrolment);
+  CHECK(read.link.servers == role.link.servers);
+  CHECK(read.files.identity == "roles/party-3.secret");
+  CHECK(read.files.state == "state");
   CHECK(read.files.tables == "tables");
   CHECK(read.files.model == "model.safetensors");
   CHECK(read.files.log == "logs/party.log");
@@ -214,7 +215,17 @@ TEST_CASE("a role file is refused by the name of the key that is wrong") {
   CHECK(with("/extra", 1) == "unknown key 'extra'");
   CHECK(with("/link/extra", 1) == "unknown key 'link.extra'");
   CHECK(with("/files/extra", "x") == "unknown key 'files.extra'");
-  CHECK(with("/link/servers/0/extra", 1) == "unknown key 'link.servers.extra'");
+  CHECK(with("/link/servers/party-x", "e").starts_with("link.servers: "));
+  CHECK(with("/link/servers/coordinator", 1) == "link.servers.coordinator: text is expected");
+  CHECK(with("/enrolment/party-x", good["enrolment"]["party-3"]).starts_with("enrolment"));
+  CHECK(with("/enrolment/party-3/extra", 1) == "unknown key 'enrolment.party-3.extra'");
+  CHECK(with("/enrolment/party-3/signing", "00") ==
+        "enrolment.party-3.signing: 64 hexadecimal digits are expected");
+  for (const char* key : {"curve", "signing", "agreement"}) {
+    CHECK(with((std::string("/enrolment/party-3/") + key).c_str(),
+               good["enrolment"]["keyholder"][key]) ==
+          "enrolment.party-3: has a key of another role");
+  }
   CHECK(with("/link/bind", 5) == "link.bind: text is expected");
   CHECK(with("/self", "party").starts_with("self: "));
   CHECK(with("/run", "00").starts_with("run: "));
@@ -245,42 +256,98 @@ TEST_CASE("a truncated role file is a ConfigError at every length") {
   }
 }
 
-TEST_CASE("a CURVE secret is read back, from a file for its owner alone") {
+TEST_CASE("an identity is read back, from a file for its owner alone") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "identity.secret";
+  const Identity identity = Identity::generate();
+  write_identity(path, identity);
+  struct stat status = {};
+  REQUIRE(stat(path.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+  CHECK(read_identity(path).public_identity() == identity.public_identity());
+  CHECK(Identity::generate().public_identity() != identity.public_identity());
+
+  const Bytes good = read_file(path);
+  REQUIRE(chmod(path.c_str(), 0640) == 0);
+  CHECK_THROWS_AS((void)read_identity(path), KeyError);
+  std::vector<Bytes> bads(5, good);
+  bads[0].clear();
+  bads[1].pop_back();
+  bads[2].push_back(0);
+  bads[3][0] ^= 1;     // the header
+  bads[4][25] = '\0';  // not Z85
+  for (const Bytes& bad : bads) {
+    write_secret_file(path, bad);
+    CHECK_THROWS_AS((void)read_identity(path), KeyError);
+  }
+  CHECK_THROWS_AS((void)read_identity(folder.path() / "absent"), KeyError);
+}
+
+TEST_CASE("two roles agree on a key that a third does not get") {
+  const Identity a = Identity::generate();
+  const Identity b = Identity::generate();
+  const Identity c = Identity::generate();
+  const auto key = [](const Identity& own, const Identity& other) {
+    return to_hex(std::as_const(own).agreement.agree(other.public_identity().agreement).bytes());
+  };
+  CHECK(key(a, b) == key(b, a));
+  CHECK(key(a, b) != key(a, c));
+  CHECK(key(a, b) != key(c, b));
+  CHECK_THROWS_AS((void)a.agreement.agree(AgreementPublicKey{}), KeyError);
+}
+
+TEST_CASE("each listener lets in who calls it, and nobody else") {
+  Enrolment everybody;
+  for (const wire::Peer& peer : {wire::kCoordinatorPeer, wire::kKeyHolderPeer, wire::party_peer(0),
+                                 wire::party_peer(1), wire::party_peer(2)}) {
+    everybody.emplace(peer, Identity::generate().public_identity());
+  }
+  const auto config_of = [&](const wire::Peer& self, const char* bind) {
+    RoleFile role = example_role();
+    role.self = self;
+    role.enrolment = enrolment_for(self, everybody);
+    role.link.bind = bind;
+    return zmq_config(role, wire::make_curve_key_pair());
+  };
+  const auto allowed = [&](const wire::ZmqConfig& config) {
+    std::set<wire::Peer> peers;
+    for (const auto& [key, peer] : config.allowed) {
+      CHECK(key == everybody.at(peer).curve);
+      peers.insert(peer);
+    }
+    return peers;
+  };
+  std::set<wire::Peer> callers{wire::party_peer(0), wire::party_peer(1), wire::party_peer(2)};
+  CHECK(allowed(config_of(wire::kKeyHolderPeer, "tcp://127.0.0.1:*")) == callers);
+  callers.insert(wire::kKeyHolderPeer);
+  CHECK(allowed(config_of(wire::kCoordinatorPeer, "tcp://127.0.0.1:*")) == callers);
+  const wire::ZmqConfig party = config_of(wire::party_peer(1), "");
+  CHECK(party.allowed.empty());
+  REQUIRE(party.servers.size() == 1);
+  CHECK(party.servers[0].endpoint == "tcp://127.0.0.1:5000");
+  CHECK(party.servers[0].public_key == everybody.at(wire::kCoordinatorPeer).curve);
+  CHECK(enrolment_for(wire::party_peer(1), everybody).size() == 3);
+
+  RoleFile stranger = example_role();
+  stranger.link.servers = {{wire::party_peer(7), "tcp://127.0.0.1:5000"}};
+  CHECK_THROWS_AS((void)zmq_config(stranger, wire::make_curve_key_pair()), ConfigError);
+}
+
+TEST_CASE("an identity that is not the enrolled one is refused") {
   const test::TempDir folder;
   RoleFile role = example_role();
-  role.link.secret_file = folder.path() / "party-3.secret";
-  wire::CurveKeyPair keys;
-  const std::string secret = "abcdefghijklmnopqrstABCDEFGHIJKLMNOP.-:+";
-  keys.public_key = role.link.public_key;
-  keys.secret_key = SecretBytes(as_bytes(secret));
-  write_curve_secret(role.link.secret_file, keys);
-
-  struct stat status = {};
-  REQUIRE(stat(role.link.secret_file.c_str(), &status) == 0);
-  CHECK((status.st_mode & 0777) == 0600);
-
-  const wire::ZmqConfig config = zmq_config(role);
-  const ByteView read = std::as_const(config).keys.secret_key.bytes();
-  CHECK(std::equal(read.begin(), read.end(), secret.begin(), secret.end()));
-  CHECK(config.self == role.self);
-  CHECK(config.run == role.run);
-  CHECK(config.bind == role.link.bind);
-  CHECK(config.allowed == role.link.allowed);
-  CHECK(config.servers.size() == 1);
-
-  REQUIRE(chmod(role.link.secret_file.c_str(), 0640) == 0);
-  CHECK_THROWS_AS((void)zmq_config(role), KeyError);
-  for (const std::string& bad : {std::string(), secret.substr(1), secret + "x",
-                                 std::string(40, ' '), std::string(40, '\0')}) {
-    write_secret_file(role.link.secret_file, as_bytes(bad));
-    CHECK_THROWS_AS((void)zmq_config(role), KeyError);
-  }
+  role.files.identity = folder.path() / "identity.secret";
+  const Identity identity = Identity::generate();
+  write_identity(role.files.identity, identity);
+  CHECK_THROWS_AS((void)load_identity(role), KeyError);
+  role.enrolment[role.self] = identity.public_identity();
+  CHECK(load_identity(role).public_identity() == identity.public_identity());
 }
 
 TEST_CASE("a role file holds no secret") {
   const test::TempDir folder;
   write_role_file(folder.path() / "role.json", example_role());
   const std::string text = read_text_file(folder.path() / "role.json");
-  CHECK(text.find("secret_file") != std::string::npos);
+  CHECK(text.find("party-3.secret") != std::string::npos);
   CHECK(text.find("secret\"") == text.find("party-3.secret\"") + std::string("party-3.").size());
 }

@@ -27,7 +27,8 @@ crypto::UpdateCodec codec_of(const FederationOptions& options, const model::Shap
 
 }  // namespace
 
-Federation::Federation(const FederationOptions& options) : pool_(options.threads), link_(kRun) {
+Federation::Federation(const FederationOptions& options)
+    : cohort_(options.parties), pool_(options.threads), link_(kRun) {
   data::write_synthetic(folder_.path(), options.seed, {1200, 600});
   const data::KddFiles files = data::find_kdd(folder_.path());
   const data::RawFile train = data::read_raw(files.train);
@@ -42,7 +43,8 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
   };
 
   coordinator::CoordinatorConfig coordinator;
-  coordinator.parties = options.parties;
+  coordinator.run = kRun;
+  coordinator.parties = cohort_.signing_keys();
   coordinator.rounds = options.rounds;
   coordinator.quorum = std::max(3U, (2 * options.parties + 2) / 3);
   coordinator.key_id = key_id;
@@ -57,7 +59,9 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
       writer("coordinator"));
 
   key_holder::KeyHolderConfig holder;
-  holder.parties = options.parties;
+  holder.run = kRun;
+  holder.parties = cohort_.party_records();
+  holder.tag_secret = copy_of(cohort_.tag_secret);
   holder.quorum = coordinator.quorum;
   holder.rounds = options.rounds;
   holder.seed = options.seed;
@@ -65,10 +69,10 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
   holder.shape = shape;
   holder.key_id = key_id;
   key_holder_ = std::make_unique<key_holder::KeyHolder>(
-      holder, codec,
+      std::move(holder), codec,
       options.key != nullptr ? crypto::make_paillier_opener(*options.key, pool_)
                              : crypto::make_plain_opener(codec.plaintext_limbs()),
-      data::read_kdd(files.test), pool_, writer("keyholder"));
+      key_holder::make_null_store(), data::read_kdd(files.test), pool_, writer("keyholder"));
 
   for (std::uint32_t id = 0; id < options.parties; ++id) {
     const auto shard = folder_.path() / ("party-" + std::to_string(id) + ".csv");
@@ -79,12 +83,13 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
     trainer.shape = shape;
     trainer.batch_rows = kBatchRows;
     party::PartyConfig config;
+    config.run = kRun;
     config.id = id;
     config.seed = options.seed;
     config.rounds = options.rounds;
     config.key_id = key_id;
     parties_.push_back(std::make_unique<party::Party>(
-        config, codec, party::LocalTrainer(trainer, data::read_kdd(shard)),
+        config, cohort_.keys_of(id), codec, party::LocalTrainer(trainer, data::read_kdd(shard)),
         options.key != nullptr
             ? crypto::make_paillier_sealer(options.key->public_key(), options.randomizer, pool_)
             : crypto::make_plain_sealer(codec.plaintext_limbs()),

@@ -13,6 +13,7 @@
 #include "shared/core/thread_pool.h"
 #include "shared/crypto/secret/secret_key.h"
 #include "shared/wire/links.h"
+#include "tests/support/cohort.h"
 #include "tests/support/temp_dir.h"
 
 namespace blindsum::test {
@@ -49,6 +50,7 @@ class Federation {
 
  private:
   TempDir folder_;
+  Cohort cohort_;
   ThreadPool pool_;
   std::vector<std::unique_ptr<report::RecordWriter>> records_;
   std::unique_ptr<coordinator::Coordinator> coordinator_;

@@ -98,7 +98,7 @@ TEST_CASE("the bytes of a message are those of PROTOCOL.md") {
   const Message message{test::run_id(0xab), UpdateReply{300, AcceptResult::kLate}};
   CHECK(to_hex(encode(message)) ==
         "95"
-        "01"
+        "02"
         "04"
         "c410"
         "abababababababababababababababab"
@@ -107,7 +107,7 @@ TEST_CASE("the bytes of a message are those of PROTOCOL.md") {
   const Message abort{test::run_id(0), Abort{Fault::kDeadline, "slow"}};
   CHECK(to_hex(encode(abort)) ==
         "95"
-        "01"
+        "02"
         "07"
         "c410"
         "00000000000000000000000000000000"
@@ -224,12 +224,12 @@ TEST_CASE("fields of another type are a DecodeError") {
   refuses([](Packer& p) { p.pack_array(0).pack(0); });
   refuses([](Packer& p) { p.pack_ext(1, 7).pack_ext_body("x", 1).pack(0); });
   refuses([](Packer& p) { p.pack(std::uint64_t{1} << 32).pack(0); });
-  refuses([](Packer& p) { p.pack(5).pack(6); });  // no such AcceptResult
+  refuses([](Packer& p) { p.pack(5).pack(7); });  // no such AcceptResult
   refuses([](Packer& p) { p.pack(5); });          // one field short
 }
 
 TEST_CASE("integers in another form than the shortest are a DecodeError") {
-  const std::string header = "950104c410" + std::string(32, '0');
+  const std::string header = "950204c410" + std::string(32, '0');
   CHECK_NOTHROW((void)decode(from_hex(header + "0500"), kLimits));
   CHECK_NOTHROW((void)decode(from_hex(header + "cd010000"), kLimits));
   for (const char* fields : {"cc0500", "cd000500", "ce0000000500", "cf000000000000000500", "d00500",
@@ -241,27 +241,65 @@ TEST_CASE("integers in another form than the shortest are a DecodeError") {
 
 TEST_CASE("another version, type or number of fields is a DecodeError that says so") {
   Bytes bytes = encode({test::run_id(1), UpdateReply{}});
-  bytes[1] = 2;
-  CHECK_THROWS_WITH_AS((void)decode(bytes, kLimits), "protocol version 2, expected 1", DecodeError);
   bytes[1] = 1;
+  CHECK_THROWS_WITH_AS((void)decode(bytes, kLimits), "protocol version 1, expected 2", DecodeError);
+  bytes[1] = 2;
   bytes[2] = kTypes;
   CHECK_THROWS_WITH_AS((void)decode(bytes, kLimits), "message of unknown type 8", DecodeError);
   bytes[2] = 3;
-  CHECK_THROWS_WITH_AS((void)decode(bytes, kLimits), "EncryptedUpdate of 5 fields, expected 9",
+  CHECK_THROWS_WITH_AS((void)decode(bytes, kLimits), "EncryptedUpdate of 5 fields, expected 10",
                        DecodeError);
   CHECK_THROWS_AS((void)decode(from_hex("90"), kLimits), DecodeError);
-  CHECK_THROWS_AS((void)decode(from_hex("9101"), kLimits), DecodeError);
+  CHECK_THROWS_AS((void)decode(from_hex("9102"), kLimits), DecodeError);
   CHECK_THROWS_AS((void)decode(from_hex("01"), kLimits), DecodeError);
 }
 
+Bytes contributions_of(std::initializer_list<std::uint32_t> parties) {
+  Bytes bytes;
+  for (const std::uint32_t party : parties) {
+    append_le32(bytes, party);
+    bytes.resize(bytes.size() + kContributionBytes - 4, static_cast<std::uint8_t>(party));
+  }
+  return bytes;
+}
+
 TEST_CASE("contributors must be ascending, distinct, enrolled and whole") {
-  CHECK_NOTHROW((void)decode(aggregate_with(le32({0, 3, 99'999})), kLimits));
-  CHECK_NOTHROW((void)decode(aggregate_with({}), kLimits));
-  CHECK_THROWS_AS((void)decode(aggregate_with(le32({3, 3})), kLimits), DecodeError);
-  CHECK_THROWS_AS((void)decode(aggregate_with(le32({3, 1})), kLimits), DecodeError);
-  CHECK_THROWS_AS((void)decode(aggregate_with(le32({100'000})), kLimits), DecodeError);
-  CHECK_THROWS_AS((void)decode(aggregate_with(Bytes{1, 0, 0, 0, 2}), kLimits), DecodeError);
-  CHECK_THROWS_AS((void)decode(aggregate_with(le32({2})), {.max_parties = 2}), DecodeError);
+  const auto decoded = [](const Bytes& contributions, const CodecLimits& limits) {
+    return std::get<EncryptedAggregate>(decode(aggregate_with(contributions), limits).body);
+  };
+  const auto three = decoded(contributions_of({0, 3, 99'999}), kLimits).contributions;
+  REQUIRE(three.size() == 3);
+  CHECK(three[1].party == 3);
+  CHECK(three[1].payload_hash[31] == 3);
+  CHECK(three[1].signature[63] == 3);
+  CHECK(decoded({}, kLimits).contributions.empty());
+  for (const Bytes& bad : {contributions_of({3, 3}), contributions_of({3, 1}),
+                           contributions_of({100'000}), Bytes{1, 0, 0, 0, 2}}) {
+    CHECK_THROWS_AS((void)decoded(bad, kLimits), DecodeError);
+  }
+  Bytes cut = contributions_of({1, 2});
+  cut.pop_back();
+  CHECK_THROWS_AS((void)decoded(cut, kLimits), DecodeError);
+  CHECK_THROWS_AS((void)decoded(contributions_of({2}), {.max_parties = 2}), DecodeError);
+}
+
+TEST_CASE("awaited parties must be ascending, distinct, enrolled and whole") {
+  const auto open_with = [](ByteView awaited) {
+    return packed([&](Packer& packer) {
+      pack_header(packer, 9, 2);
+      packer.pack_uint32(3);
+      packer.pack_uint32(1);
+      pack_bin(packer, Digest{});
+      packer.pack_uint32(1);
+      packer.pack_uint32(5000);
+      pack_bin(packer, awaited);
+    });
+  };
+  CHECK_NOTHROW((void)decode(open_with(le32({0, 3, 99'999})), kLimits));
+  CHECK_NOTHROW((void)decode(open_with({}), kLimits));
+  for (const Bytes& bad : {le32({3, 3}), le32({3, 1}), le32({100'000}), Bytes{1, 0, 0, 0, 2}}) {
+    CHECK_THROWS_AS((void)decode(open_with(bad), kLimits), DecodeError);
+  }
 }
 
 TEST_CASE("a message longer than the limit is a DecodeError") {

@@ -37,12 +37,26 @@ std::string random_text(SeededRandom& random) {
   return text;
 }
 
-std::vector<std::uint32_t> random_contributors(SeededRandom& random) {
+Signature random_signature(SeededRandom& random) {
+  Signature signature;
+  fill(signature, random);
+  return signature;
+}
+
+std::vector<std::uint32_t> random_parties(SeededRandom& random) {
   std::set<std::uint32_t> parties;
   for (std::uint64_t i = random.below(50); i > 0; --i) {
     parties.insert(static_cast<std::uint32_t>(random.below(100'000)));
   }
   return {parties.begin(), parties.end()};
+}
+
+std::vector<Contribution> random_contributions(SeededRandom& random) {
+  std::vector<Contribution> contributions;
+  for (const std::uint32_t party : random_parties(random)) {
+    contributions.push_back({party, random_digest(random), random_signature(random)});
+  }
+  return contributions;
 }
 
 }  // namespace
@@ -54,21 +68,22 @@ Body random_body(std::size_t index, SeededRandom& random, std::size_t max_payloa
   const auto payload = [&] { return random_bytes(random, max_payload); };
   switch (index) {
     case 0:
-      return Hello{digest(), digest()};
+      return Hello{digest(), digest(), u32()};
     case 1:
-      return RoundStart{u32(), kind(), digest(), payload(), payload()};
+      return RoundStart{u32(), kind(), digest(), random_digest(random), payload(), payload()};
     case 2:
-      return RoundOpen{u32(), kind(), digest(), u32(), u32(), u32()};
+      return RoundOpen{u32(), kind(), digest(), u32(), u32(), random_parties(random)};
     case 3:
-      return EncryptedUpdate{u32(), kind(), digest(), digest(), digest(), payload()};
+      return EncryptedUpdate{
+          u32(), kind(), digest(), digest(), digest(), random_signature(random), payload()};
     case 4:
-      return UpdateReply{u32(), static_cast<AcceptResult>(random.below(6))};
+      return UpdateReply{u32(), static_cast<AcceptResult>(random.below(7))};
     case 5:
-      return EncryptedAggregate{u32(), kind(), digest(), random_contributors(random), payload()};
+      return EncryptedAggregate{u32(), kind(), digest(), random_contributions(random), payload()};
     case 6:
       return Finish{u32(), digest()};
     default:
-      return Abort{static_cast<Fault>(1 + random.below(9)), random_text(random)};
+      return Abort{static_cast<Fault>(1 + random.below(10)), random_text(random)};
   }
 }
 
@@ -97,26 +112,27 @@ namespace {
 
 // Every member by name: an oracle that shares nothing with the codec.
 bool equal(const Hello& a, const Hello& b) {
-  return a.key_id == b.key_id && a.codec_id == b.codec_id;
+  return a.key_id == b.key_id && a.codec_id == b.codec_id && a.round == b.round;
 }
 bool equal(const RoundStart& a, const RoundStart& b) {
   return a.round == b.round && a.kind == b.kind && a.weights_hash == b.weights_hash &&
-         a.weights == b.weights && a.statistics == b.statistics;
+         a.tag_key == b.tag_key && a.weights == b.weights && a.statistics == b.statistics;
 }
 bool equal(const RoundOpen& a, const RoundOpen& b) {
   return a.round == b.round && a.kind == b.kind && a.weights_hash == b.weights_hash &&
-         a.participants == b.participants && a.chunks == b.chunks && a.deadline_ms == b.deadline_ms;
+         a.chunks == b.chunks && a.deadline_ms == b.deadline_ms && a.awaited == b.awaited;
 }
 bool equal(const EncryptedUpdate& a, const EncryptedUpdate& b) {
   return a.round == b.round && a.kind == b.kind && a.key_id == b.key_id &&
-         a.codec_id == b.codec_id && a.weights_hash == b.weights_hash && a.payload == b.payload;
+         a.codec_id == b.codec_id && a.weights_hash == b.weights_hash &&
+         a.signature == b.signature && a.payload == b.payload;
 }
 bool equal(const UpdateReply& a, const UpdateReply& b) {
   return a.round == b.round && a.result == b.result;
 }
 bool equal(const EncryptedAggregate& a, const EncryptedAggregate& b) {
   return a.round == b.round && a.kind == b.kind && a.weights_hash == b.weights_hash &&
-         a.contributors == b.contributors && a.payload == b.payload;
+         a.contributions == b.contributions && a.payload == b.payload;
 }
 bool equal(const Finish& a, const Finish& b) {
   return a.rounds == b.rounds && a.model_digest == b.model_digest;

@@ -19,7 +19,7 @@ const metrics = [
 ];
 const phaseNames = {
   train: ['train', 'party'], encode: ['encode', 'party-3'], encrypt: ['encrypt', 'party-2'], prepare: ['obfuscators made ahead', 'party-4'],
-  aggregate: ['aggregate', 'coordinator'], decrypt: ['decrypt', 'key-holder'], step: ['step', 'key-holder-3'],
+  aggregate: ['aggregate', 'coordinator'], decrypt: ['decrypt', 'key-holder'], step: ['step', 'key-holder-3'], store: ['journal and checkpoint', 'soft'],
   evaluate: ['evaluate', 'key-holder-2'],
 };
 
