@@ -1,5 +1,6 @@
 #include "scenarios/launcher/deployment.h"
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <utility>
@@ -175,12 +176,33 @@ path test_file(const path& roles) {
   return role_folder(roles, wire::kKeyHolderPeer) / "data" / "test.csv";
 }
 
-void write_role_folders(const FederationPlan& plan, const RoleView& view, const path& roles) {
-  const std::vector<wire::Peer> peers = all_peers(plan.settings.parties);
-  settings::Enrolment enrolment;
+namespace {
+
+// require_everybody throws ConfigError unless exactly `peers` are enrolled.
+void require_everybody(const settings::Enrolment& enrolment, const std::vector<wire::Peer>& peers) {
   for (const wire::Peer& peer : peers) {
-    enrolment.emplace(peer, make_identity(role_folder(roles, peer) / "identity.secret"));
+    if (!enrolment.contains(peer)) {
+      throw ConfigError("the enrolment has no " + to_string(peer));
+    }
   }
+  for (const auto& [peer, identity] : enrolment) {
+    if (std::find(peers.begin(), peers.end(), peer) == peers.end()) {
+      throw ConfigError("the enrolment has " + to_string(peer) + ", the scenario has not");
+    }
+  }
+}
+
+}  // namespace
+
+void write_role_folders(const FederationPlan& plan, const RoleView& view, const path& roles,
+                        settings::Enrolment enrolment) {
+  const std::vector<wire::Peer> peers = all_peers(plan.settings.parties);
+  if (enrolment.empty()) {
+    for (const wire::Peer& peer : peers) {
+      enrolment.emplace(peer, make_identity(role_folder(roles, peer) / "identity.secret"));
+    }
+  }
+  require_everybody(enrolment, peers);
   const bool is_encrypted = plan.settings.cipher != "none";
   const path key = role_folder(roles, wire::kKeyHolderPeer) / "public.key";
   for (const wire::Peer& peer : peers) {

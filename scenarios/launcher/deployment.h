@@ -42,11 +42,13 @@ void make_role_folders(const std::filesystem::path& roles, std::uint32_t parties
                                                std::uint32_t party);
 [[nodiscard]] std::filesystem::path test_file(const std::filesystem::path& roles);
 
-// write_role_folders makes fresh CURVE keys and writes into each role's folder its secret, the
-// public key and, last, its role file. The key set must be in the key-holder's folder already, the
-// data in their places. Of `plan` it uses settings and run.
+// write_role_folders makes fresh identities and writes into each role's folder its identity, the
+// public key and, last, its role file. With an `enrolment` it makes none: each role's owner has its
+// identity and puts it there. The key set must be in the key-holder's folder already, the data in
+// their places. Of `plan` it uses settings and run. Throws ConfigError when the enrolment is not
+// that of exactly the roles of the scenario.
 void write_role_folders(const FederationPlan& plan, const RoleView& view,
-                        const std::filesystem::path& roles);
+                        const std::filesystem::path& roles, settings::Enrolment enrolment = {});
 
 // follow is a federation whose roles run elsewhere: it copies what they write, as they write it, to
 // the places in plan.folder where start_processes would have it, and takes its ending from the

@@ -93,6 +93,8 @@ class Run {
   // prepare_elsewhere is the first half of go, for roles that start elsewhere.
   void prepare_elsewhere(const RoleView& view, const std::filesystem::path& roles) {
     (void)role::limits_of(settings_);
+    settings::Enrolment enrolment;
+    if (!options_.enrolment.empty()) enrolment = settings::read_enrolment(options_.enrolment);
     make_role_folders(roles, settings_.parties);
     make_folders({"logs"}, {});
     announce();
@@ -105,7 +107,7 @@ class Run {
     FederationPlan plan;
     plan.settings = settings_;
     plan.run = id_;
-    write_role_folders(plan, view, roles);
+    write_role_folders(plan, view, roles, std::move(enrolment));
     std::filesystem::remove_all(folder_ / "data");  // everybody has his part of it
   }
 

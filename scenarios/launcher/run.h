@@ -23,6 +23,7 @@ struct RunOptions {
   std::filesystem::path data_directory;     // of the KDD files
   std::optional<DataSource> data;           // found already; else it is looked up
   std::filesystem::path keys;               // key set to use; empty: a new one in folder/keys
+  std::filesystem::path enrolment;          // prepare_roles: of roles that have their identities
   const std::atomic<bool>* stop = nullptr;  // ends the run as interrupted; must not be null
 };
 

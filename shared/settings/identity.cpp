@@ -1,12 +1,14 @@
 #include "shared/settings/identity.h"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "shared/core/error.h"
 #include "shared/core/file.h"
+#include "shared/settings/strict_object.h"
 
 namespace blindsum::settings {
 namespace {
@@ -24,6 +26,53 @@ Identity Identity::generate() {
 
 PublicIdentity Identity::public_identity() const {
   return {curve.public_key, signing.public_key(), agreement.public_key()};
+}
+
+json to_json(const Enrolment& enrolment) {
+  json object = json::object();
+  for (const auto& [peer, identity] : enrolment) {
+    object[to_string(peer)] = {{"curve", identity.curve},
+                               {"signing", to_hex(identity.signing)},
+                               {"agreement", to_hex(identity.agreement)}};
+  }
+  return object;
+}
+
+Enrolment enrolment_from_json(const json& value) {
+  if (!value.is_object()) throw ConfigError("enrolment: an object is expected");
+  Enrolment enrolment;
+  std::set<std::string> known;  // a key is of one role
+  for (const auto& [name, keys] : value.items()) {
+    StrictObject object(keys, "enrolment." + name);
+    PublicIdentity identity;
+    identity.curve = object.text("curve");
+    read_hex(object, "signing", identity.signing);
+    read_hex(object, "agreement", identity.agreement);
+    object.end({"curve", "signing", "agreement"});
+    if (!known.insert(identity.curve).second || !known.insert(to_hex(identity.signing)).second ||
+        !known.insert(to_hex(identity.agreement)).second) {
+      throw ConfigError("enrolment." + name + ": has a key of another role");
+    }
+    enrolment.emplace(peer_named("enrolment", name), std::move(identity));
+  }
+  return enrolment;
+}
+
+void write_enrolment(const std::filesystem::path& path, const Enrolment& enrolment) {
+  write_file_atomic(path, to_json(enrolment).dump(2) + "\n");
+}
+
+Enrolment read_enrolment(const std::filesystem::path& path) {
+  constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
+  try {
+    return enrolment_from_json(json::parse(read_text_file(path, kMaxBytes)));
+  } catch (const json::exception& error) {
+    throw ConfigError(path.string() + ": " + error.what());
+  } catch (const ConfigError& error) {
+    throw ConfigError(path.string() + ": " + error.what());
+  } catch (const Error& error) {  // unreadable: the message names the path
+    throw ConfigError(error.what());
+  }
 }
 
 void write_identity(const std::filesystem::path& path, const Identity& identity) {

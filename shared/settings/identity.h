@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <map>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "shared/core/key_derivation.h"
 #include "shared/core/signature.h"
 #include "shared/wire/links.h"
@@ -21,6 +23,14 @@ struct PublicIdentity {
 
 // Enrolment says who takes part: those that a role talks to, or hears of, and itself.
 using Enrolment = std::map<wire::Peer, PublicIdentity>;
+
+// to_json writes {"party-3": {"curve": …, "signing": …, "agreement": …}, …}, the last two in
+// hexadecimal. enrolment_from_json throws ConfigError for anything else, and for a key that two
+// roles have. write_enrolment and read_enrolment do the same with a file; ConfigError names it.
+[[nodiscard]] nlohmann::json to_json(const Enrolment& enrolment);
+[[nodiscard]] Enrolment enrolment_from_json(const nlohmann::json& json);
+void write_enrolment(const std::filesystem::path& path, const Enrolment& enrolment);
+[[nodiscard]] Enrolment read_enrolment(const std::filesystem::path& path);
 
 // Identity is a role's own, with its three secrets.
 struct Identity {

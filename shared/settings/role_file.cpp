@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -10,6 +9,7 @@
 
 #include "shared/core/error.h"
 #include "shared/core/file.h"
+#include "shared/settings/strict_object.h"
 
 namespace blindsum::settings {
 namespace {
@@ -17,56 +17,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxRoleFileBytes = std::size_t{64} << 20;
-
-// StrictObject reads a JSON object every key of which must be taken.
-class StrictObject {
- public:
-  StrictObject(const json& object, std::string name) : object_(&object), name_(std::move(name)) {
-    if (!object.is_object()) throw ConfigError(name_ + ": an object is expected");
-  }
-
-  [[nodiscard]] std::string name_of(std::string_view key) const {
-    return name_.empty() ? std::string(key) : name_ + "." + std::string(key);
-  }
-
-  const json& take(std::string_view key) {
-    const auto found = object_->find(key);
-    if (found == object_->end()) throw ConfigError(name_of(key) + ": is missing");
-    ++taken_;
-    return *found;
-  }
-
-  std::string text(std::string_view key) {
-    const json& value = take(key);
-    if (!value.is_string()) throw ConfigError(name_of(key) + ": text is expected");
-    return value.get<std::string>();
-  }
-
-  // end throws when the object has a key that was not taken; `keys` are those that were.
-  void end(std::initializer_list<std::string_view> keys) const {
-    if (taken_ == object_->size()) return;
-    for (const auto& [key, value] : object_->items()) {
-      if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
-        throw ConfigError("unknown key '" + name_of(key) + "'");
-      }
-    }
-  }
-
- private:
-  const json* object_;
-  std::string name_;
-  std::size_t taken_ = 0;
-};
-
-// with_name runs `read` and names the key in the DecodeError or ConfigError that it throws.
-template <class Read>
-auto with_name(const std::string& name, Read read) {
-  try {
-    return read();
-  } catch (const Error& error) {
-    throw ConfigError(name + ": " + error.what());
-  }
-}
 
 using PathField = std::pair<std::string_view, std::filesystem::path RoleFile::Files::*>;
 constexpr std::array<PathField, 11> kPathFields{{
@@ -84,12 +34,6 @@ constexpr std::array<PathField, 11> kPathFields{{
 }};
 
 json to_json(const RoleFile& role) {
-  json enrolment = json::object();
-  for (const auto& [peer, identity] : role.enrolment) {
-    enrolment[to_string(peer)] = {{"curve", identity.curve},
-                                  {"signing", to_hex(identity.signing)},
-                                  {"agreement", to_hex(identity.agreement)}};
-  }
   json servers = json::object();
   for (const auto& [peer, endpoint] : role.link.servers) servers[to_string(peer)] = endpoint;
   json files = json::object();
@@ -100,43 +44,9 @@ json to_json(const RoleFile& role) {
           {"settings", to_json(role.settings)},
           {"threads", role.threads},
           {"log_level", role.log_level},
-          {"enrolment", enrolment},
+          {"enrolment", to_json(role.enrolment)},
           {"link", {{"bind", role.link.bind}, {"servers", servers}}},
           {"files", files}};
-}
-
-wire::Peer peer_named(const std::string& where, const std::string& name) {
-  return with_name(where, [&] { return wire::peer_from_string(name); });
-}
-
-template <std::size_t N>
-void read_hex(StrictObject& object, std::string_view key, std::array<std::uint8_t, N>& out) {
-  const Bytes bytes = with_name(object.name_of(key), [&] { return from_hex(object.text(key)); });
-  if (bytes.size() != N) {
-    throw ConfigError(object.name_of(key) + ": " + std::to_string(2 * N) +
-                      " hexadecimal digits are expected");
-  }
-  std::copy(bytes.begin(), bytes.end(), out.begin());
-}
-
-Enrolment enrolment_from(const json& value) {
-  if (!value.is_object()) throw ConfigError("enrolment: an object is expected");
-  Enrolment enrolment;
-  std::set<std::string> known;  // a key is of one role
-  for (const auto& [name, keys] : value.items()) {
-    StrictObject object(keys, "enrolment." + name);
-    PublicIdentity identity;
-    identity.curve = object.text("curve");
-    read_hex(object, "signing", identity.signing);
-    read_hex(object, "agreement", identity.agreement);
-    object.end({"curve", "signing", "agreement"});
-    if (!known.insert(identity.curve).second || !known.insert(to_hex(identity.signing)).second ||
-        !known.insert(to_hex(identity.agreement)).second) {
-      throw ConfigError("enrolment." + name + ": has a key of another role");
-    }
-    enrolment.emplace(peer_named("enrolment", name), std::move(identity));
-  }
-  return enrolment;
 }
 
 RoleFile::Link link_from(const json& value) {
@@ -179,7 +89,7 @@ RoleFile role_from(const json& value) {
   }
   role.threads = threads.get<std::uint32_t>();
   role.log_level = object.text("log_level");
-  role.enrolment = enrolment_from(object.take("enrolment"));
+  role.enrolment = enrolment_from_json(object.take("enrolment"));
   role.link = link_from(object.take("link"));
   role.files = files_from(object.take("files"));
   object.end({"run", "self", "settings", "threads", "log_level", "enrolment", "link", "files"});

@@ -10,9 +10,10 @@
 namespace blindsum::launcher {
 
 int prepare_job(const RunArguments& arguments, const RoleView& view,
-                const std::filesystem::path& roles) {
+                const std::filesystem::path& roles, const std::filesystem::path& enrolment) {
   start_log("blindsum", "warn");
-  const RunOptions options = arguments.options();
+  RunOptions options = arguments.options();
+  options.enrolment = enrolment;
   Progress progress(arguments.verbosity());
   const Ending ending = prepare_roles(options, view, roles, progress);
   progress.end();
@@ -25,13 +26,16 @@ int prepare_job(const RunArguments& arguments, const RoleView& view,
 void add_prepare(CLI::App& app, Job& job) {
   const auto arguments = std::make_shared<RunArguments>();
   const auto roles = std::make_shared<std::string>();
+  const auto enrolment = std::make_shared<std::string>();
   auto* verb =
       app.add_subcommand("prepare", "Make the role folders of a run whose roles start elsewhere");
   arguments->add_scenario_to(*verb);
   verb->add_option("--roles", *roles, "Folder of the role folders")->required();
+  verb->add_option("--enrolment", *enrolment,
+                   "Who the roles are (see 'blindsum keys enrol'): their owners keep the secrets");
   verb->footer("Example: blindsum prepare scenarios/kdd-compose-5.yaml --roles /roles");
-  verb->callback([arguments, roles, &job] {
-    job = [=] { return prepare_job(*arguments, view_of_volumes(), *roles); };
+  verb->callback([arguments, roles, enrolment, &job] {
+    job = [=] { return prepare_job(*arguments, view_of_volumes(), *roles, *enrolment); };
   });
 }
 
