@@ -6,10 +6,12 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <sstream>
 #include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include "shared/core/error.h"
@@ -74,22 +76,44 @@ json value_of(const YAML::Node& node) {
   return list;
 }
 
+// DocumentStarts keeps where the documents of a YAML stream start, and nothing else.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  [[nodiscard]] const std::vector<YAML::Mark>& marks() const { return marks_; }
+
+  void OnDocumentStart(const YAML::Mark& mark) override { marks_.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  std::vector<YAML::Mark> marks_;
+};
+
 // Reader applies YAML nodes to one Settings object.
 class Reader {
  public:
   explicit Reader(settings::Settings& settings) : fields_(settings::fields_of(settings)) {}
 
   void read_file(std::string_view text, const std::string& file) {
-    std::vector<YAML::Node> documents;
+    YAML::Node document;
     try {
-      documents = YAML::LoadAll(std::string(text));
+      refuse_second_document(std::string(text), file);
+      document = YAML::Load(std::string(text));
     } catch (const YAML::Exception& error) {
       throw ConfigError(place(file, error.mark) + ": " + error.msg);
     }
-    if (documents.empty() || documents[0].IsNull()) return;
-    if (documents.size() > 1) throw ConfigError(file + ": more than one YAML document");
-    if (!documents[0].IsMap()) throw ConfigError(file + ": keys and values are expected");
-    read_section(documents[0], "", file);
+    if (document.IsNull()) return;
+    if (!document.IsMap()) throw ConfigError(file + ": keys and values are expected");
+    read_section(document, "", file);
   }
 
   void apply(const Override& override) const {
@@ -117,6 +141,18 @@ class Reader {
 
   [[noreturn]] static void refuse(const std::string& where, const std::string& what) {
     throw ConfigError(where + ": " + what);
+  }
+
+  // yaml-cpp sees documents without end, one after the other, before a ',' that belongs to nothing:
+  // YAML::LoadAll would not return.
+  static void refuse_second_document(const std::string& text, const std::string& file) {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentStarts starts;
+    if (!parser.HandleNextDocument(starts) || !parser.HandleNextDocument(starts)) return;
+    const YAML::Mark &first = starts.marks()[0], &second = starts.marks()[1];
+    if (first.pos == second.pos) refuse(place(file, first), "a key is expected");
+    refuse(file, "more than one YAML document");
   }
 
   void read_section(const YAML::Node& section, const std::string& prefix, const std::string& file) {

@@ -133,6 +133,8 @@ TEST_CASE("what is not a mapping of keys is refused") {
   CHECK(refusal("- a\n- b\n") == "x.yaml: keys and values are expected");
   CHECK(refusal("just text\n") == "x.yaml: keys and values are expected");
   CHECK(refusal("a: 1\n---\nb: 2\n") == "x.yaml: more than one YAML document");
+  CHECK(refusal("---\n---\nparties: 5\n") == "x.yaml: more than one YAML document");
+  CHECK(refusal("# text\n, parties: 5\n") == "x.yaml:2: a key is expected");
   CHECK(refusal("[a]: 1\n") == "x.yaml:1: a key must be a word");
   CHECK(refusal("parties: 3\nrounds: [1, 2\n").starts_with("x.yaml:"));
   CHECK(refusal("parties: *anchor\n").starts_with("x.yaml:1: "));
