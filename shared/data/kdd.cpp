@@ -156,8 +156,9 @@ void for_each_piece(const std::filesystem::path& path, Sink&& sink) {
   }
   std::unique_ptr<gzFile_s, decltype(close)> file(gzopen(path.c_str(), "rb"), close);
   if (!file) throw DataError(path.string() + ": cannot be opened");
-  gzbuffer(file.get(), 1 << 17);
-  std::vector<char> piece(1 << 20);
+  constexpr unsigned kPieceBytes = 1 << 17;
+  gzbuffer(file.get(), kPieceBytes);
+  std::vector<char> piece(kPieceBytes);
   std::size_t total = 0;
   for (;;) {
     const int got = gzread(file.get(), piece.data(), static_cast<unsigned>(piece.size()));
