@@ -1,0 +1,96 @@
+// The KDD reader, plain and compressed: its two forms agree, and every value is one that the
+// encoder may be given.
+#include "shared/data/kdd.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include <zlib.h>
+
+#include "shared/core/error.h"
+#include "tests/fuzz/target.h"
+
+namespace {
+
+using namespace blindsum;
+
+constexpr std::size_t kMaxText = 65536;
+
+// inflated returns the text of a gzip stream, or nothing when `bytes` are not a whole one.
+std::optional<Bytes> inflated(ByteView bytes) {
+  z_stream stream{};
+  constexpr int kGzip = 15 + 16;
+  if (inflateInit2(&stream, kGzip) != Z_OK) return std::nullopt;
+  Bytes text(kMaxText);
+  stream.next_in = const_cast<Bytef*>(bytes.data());
+  stream.avail_in = static_cast<unsigned>(bytes.size());
+  stream.next_out = text.data();
+  stream.avail_out = static_cast<unsigned>(text.size());
+  const int result = inflate(&stream, Z_FINISH);
+  text.resize(stream.total_out);
+  inflateEnd(&stream);
+  if (result != Z_STREAM_END) return std::nullopt;
+  return text;
+}
+
+Bytes deflated(ByteView text) {
+  z_stream stream{};
+  constexpr int kGzip = 15 + 16;
+  fuzz::require(deflateInit2(&stream, 1, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) == Z_OK,
+                "deflateInit2");
+  Bytes bytes(deflateBound(&stream, static_cast<unsigned long>(text.size())));
+  stream.next_in = const_cast<Bytef*>(text.data());
+  stream.avail_in = static_cast<unsigned>(text.size());
+  stream.next_out = bytes.data();
+  stream.avail_out = static_cast<unsigned>(bytes.size());
+  fuzz::require(deflate(&stream, Z_FINISH) == Z_STREAM_END, "deflate");
+  bytes.resize(stream.total_out);
+  deflateEnd(&stream);
+  return bytes;
+}
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const fuzz::MemoryFile file;
+  file.assign({data, size});
+  const auto raw = fuzz::accepted<DataError>([&] { return data::read_raw(file.path()); });
+  const auto table = fuzz::accepted<DataError>([&] { return data::read_kdd(file.path()); });
+  fuzz::require(!table || raw, "a file was read whose lines were refused");
+  if (!table) return 0;
+  fuzz::require(table->rows == raw->rows() && table->attacks == raw->attacks &&
+                    table->attack_names == raw->attack_names,
+                "the two forms of reading do not agree");
+  fuzz::require(table->numeric.size() == table->rows * data::kNumericFeatures &&
+                    table->categories.size() == table->rows && table->classes.size() == table->rows,
+                "a table with holes");
+  fuzz::require(
+      std::ranges::all_of(table->numeric, [](double v) { return std::isfinite(v) && v >= 0; }),
+      "a value that is negative or not finite");
+  for (std::size_t row = 0; row < table->rows; ++row) {
+    fuzz::require(
+        table->classes[row] == data::class_of(table->attack_names.at(table->attacks[row])),
+        "a row of another class than its attack");
+  }
+  return 0;
+}
+
+// A compressed input is mostly changed where it matters: in its text.
+std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                                    unsigned seed) {
+  constexpr std::array<std::uint8_t, 2> kMagic{0x1f, 0x8b};
+  const bool is_gzip = size > kMagic.size() && std::equal(kMagic.begin(), kMagic.end(), data);
+  if (!is_gzip || seed % 4 == 0) return LLVMFuzzerMutate(data, size, max_size);
+  std::optional<Bytes> text = inflated({data, size});
+  if (!text) return LLVMFuzzerMutate(data, size, max_size);
+  const std::size_t length = text->size();
+  text->resize(kMaxText);
+  text->resize(LLVMFuzzerMutate(text->data(), length, kMaxText));
+  const Bytes bytes = deflated(*text);
+  if (bytes.size() > max_size) return LLVMFuzzerMutate(data, size, max_size);
+  std::copy(bytes.begin(), bytes.end(), data);
+  return bytes.size();
+}

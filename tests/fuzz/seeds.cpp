@@ -1,0 +1,220 @@
+// fuzz_seeds [--check] FOLDER : writes the seed corpora, one folder a target; with --check only
+// says which of them are not what it would write. Other files in the folders, such as inputs that
+// once broke a target, are left alone.
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+#include <zlib.h>
+
+#include "scenarios/launcher/scenario.h"
+#include "shared/core/file.h"
+#include "shared/core/seeded_random.h"
+#include "shared/data/kdd.h"
+#include "shared/data/synthetic.h"
+#include "shared/report/records.h"
+#include "shared/settings/role_file.h"
+#include "shared/wire/codec.h"
+#include "tests/fuzz/table.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_keys.h"
+#include "tests/wire/messages.h"
+
+namespace {
+
+using namespace blindsum;
+
+constexpr std::uint64_t kSeed = 1;
+constexpr std::string_view kUsage = "usage: fuzz_seeds [--check] FOLDER\n";
+
+using Seeds = std::map<std::string, Bytes>;  // by name
+
+Bytes bytes_of(std::string_view text) { return {text.begin(), text.end()}; }
+
+Seeds messages() {
+  Seeds seeds;
+  SeededRandom random(kSeed, "messages");
+  for (std::size_t type = 0; type < wire::test::kTypes; ++type) {
+    constexpr std::size_t kMaxPayload = 64;
+    const wire::Message message = wire::test::random_message(type, random, kMaxPayload);
+    seeds[std::string(wire::message_name(message.body))] = wire::encode(message);
+  }
+  return seeds;
+}
+
+Seeds public_keys() {
+  Seeds seeds;
+  for (const std::size_t bits : {512, 2048}) {
+    seeds[std::to_string(bits)] = test::insecure_test_key(bits).public_key().serialize();
+  }
+  return seeds;
+}
+
+Seeds secret_keys() {
+  const crypto::SecretKey key = test::insecure_test_key(512);
+  const SecretBytes file = key.serialize();
+  return {{"512", {file.bytes().begin(), file.bytes().end()}}};
+}
+
+Seeds ciphertexts() {
+  const crypto::SecretKey key = test::insecure_test_key(512);
+  const std::size_t width = key.public_key().ciphertext_bytes();
+  SeededRandom random(kSeed, "ciphertexts");
+  const auto blob_of = [&](std::uint8_t count) {
+    Bytes blob{count};
+    for (std::size_t i = 0; i < count * width; ++i) {
+      // The highest byte is 0: below n².
+      blob.push_back(i % width == width - 1 ? 0 : static_cast<std::uint8_t>(random.next_u64()));
+    }
+    return blob;
+  };
+  const auto blob_from = [&](const Bytes& big_endian) {
+    Bytes blob(1 + width);
+    blob[0] = 1;
+    std::ranges::reverse_copy(big_endian, blob.begin() + 1);
+    return blob;
+  };
+  return {{"units-1", blob_of(1)},
+          {"units-3", blob_of(3)},
+          {"units-20", blob_of(20)},
+          {"zero", blob_from({})},
+          {"n", blob_from(key.public_key().modulus())},
+          {"p", blob_from(from_hex(test::kInsecureTestKeys[0].p))},
+          {"large", blob_from(Bytes(width, 0xff))}};
+}
+
+Seeds role_files() {
+  const test::TempDir folder;
+  const auto path = folder.path() / "role.json";
+  settings::RoleFile role;
+  role.run.fill(7);
+  role.link.public_key = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
+  role.link.secret_file = "curve.secret";
+  role.files.records = "records.jsonl";
+  Seeds seeds;
+  for (const wire::Peer& self :
+       {wire::kCoordinatorPeer, wire::kKeyHolderPeer, wire::party_peer(3)}) {
+    role.self = self;
+    if (self.role == wire::Role::kParty) {
+      role.link.servers = {{wire::kCoordinatorPeer, "tcp://127.0.0.1:5555", role.link.public_key}};
+    } else {
+      role.link.bind = "tcp://127.0.0.1:*";
+      role.link.allowed = {{role.link.public_key, wire::party_peer(3)}};
+    }
+    settings::write_role_file(path, role);
+    seeds[to_string(self)] = read_file(path);
+  }
+  return seeds;
+}
+
+Seeds scenarios() {
+  return {{"defaults", bytes_of(launcher::to_yaml({}))},
+          {"alias", bytes_of("model:\n  hidden: &h [41, 20]\n  activation: tanh\nrounds: 3\n")},
+          {"flow", bytes_of("{parties: 5, data: {partition: {kind: dirichlet, alpha: 0.5}}}\n")},
+          {"loop", bytes_of("model: &m {hidden: [*m]}\n")},
+          {"quoted", bytes_of("%YAML 1.2\n---\nname: \"a\\x41\"\nseed: '1' # text\n...\n")},
+          {"block", bytes_of("name: |-\n  folded\n? rounds\n: 20\nthreads: !!int 0x2\n")}};
+}
+
+// gzip_of is a gzip file of stored blocks: the same bytes with every version of zlib.
+Bytes gzip_of(const Bytes& text) {
+  Bytes file{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 0x01};
+  const auto size = static_cast<std::uint16_t>(text.size());
+  for (const std::uint16_t word : {size, static_cast<std::uint16_t>(~size)}) {
+    file.push_back(static_cast<std::uint8_t>(word));
+    file.push_back(static_cast<std::uint8_t>(word >> 8));
+  }
+  file.insert(file.end(), text.begin(), text.end());
+  append_le32(
+      file, static_cast<std::uint32_t>(crc32(0, text.data(), static_cast<unsigned>(text.size()))));
+  append_le32(file, size);
+  return file;
+}
+
+Seeds kdd_files() {
+  const test::TempDir folder;
+  data::write_synthetic(folder.path(), kSeed, {200, 200});
+  const data::RawFile file = data::read_raw(data::find_kdd(folder.path()).train);
+  Bytes lines;
+  for (std::size_t row = 0; row < 4; ++row) {
+    const std::string_view line = file.line(row * 37);
+    lines.insert(lines.end(), line.begin(), line.end());
+  }
+  Bytes no_end = lines;
+  no_end.pop_back();
+  return {{"plain", lines}, {"gzip", gzip_of(lines)}, {"no-end", no_end}};
+}
+
+Seeds tensors() {
+  const test::TempDir folder;
+  const auto path = folder.path() / "model.safetensors";
+  report::write_safetensors(
+      path, {{"weights", {2, 3}, {1, 2, 3, 4, 5, 6}}, {"bias", {2}, {0.5F, -1}}, {"none", {0}, {}}},
+      {{"made_by", "blindsum"}});
+  return {{"model", read_file(path)}};
+}
+
+Seeds records() {
+  const test::TempDir folder;
+  const auto path = folder.path() / "records.jsonl";
+  report::RecordWriter writer(path);
+  report::RoundRecord record;
+  record.role = "keyholder";
+  record.contributors = {0, 1, 4};
+  record.phase_s = {{"decrypt", 0.25}, {"wait", 1e-9}};
+  record.model_digest = "sha256:00";
+  record.evaluation = report::Evaluation{};
+  record.evaluation->confusion[1][2] = 3;
+  writer.add(record);
+  writer.end({{"role", "keyholder"}, {"fault", "done"}});
+  Bytes torn = read_file(path);
+  Bytes whole = torn;
+  torn.pop_back();
+  return {{"whole", whole}, {"torn", torn}};
+}
+
+Seeds tables() {
+  const test::TempDir folder;
+  ThreadPool pool(1);
+  const auto table = fuzz::table_in(fuzz::table_key(), folder.path(), pool);
+  return {{"right", read_file(table->info().file)}};
+}
+
+const std::map<std::string, std::function<Seeds()>> kTargets{
+    {"message", messages},       {"public_key", public_keys},
+    {"secret_key", secret_keys}, {"ciphertexts", ciphertexts},
+    {"role_file", role_files},   {"scenario", scenarios},
+    {"kdd", kdd_files},          {"safetensors", tensors},
+    {"records", records},        {"table", tables},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const bool is_check = argc == 3 && std::string_view(argv[1]) == "--check";
+  if (argc != (is_check ? 3 : 2)) {
+    std::cerr << kUsage;
+    return 2;
+  }
+  const std::filesystem::path root = argv[argc - 1];
+  bool is_same = true;
+  for (const auto& [target, make] : kTargets) {
+    for (const auto& [name, bytes] : make()) {
+      const std::filesystem::path path = root / target / name;
+      if (std::filesystem::exists(path) && read_file(path) == bytes) continue;
+      is_same = false;
+      if (is_check) {
+        std::cerr << path.string() << ": not what fuzz_seeds writes; run fuzz_seeds "
+                  << root.string() << '\n';
+        continue;
+      }
+      std::filesystem::create_directories(path.parent_path());
+      write_file_atomic(path, ByteView(bytes));
+    }
+  }
+  return is_check && !is_same ? 1 : 0;
+}
