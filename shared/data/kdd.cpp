@@ -16,7 +16,8 @@ namespace blindsum::data {
 namespace {
 
 constexpr std::size_t kFields = kFeatures + 1;
-constexpr std::size_t kMaxTextBytes = std::size_t{2} << 30;  // the full KDD file has 0.74 GB
+constexpr std::size_t kShortestRecord = 2 * kNumericFeatures;  // a digit and a comma each
+constexpr std::size_t kMaxTextBytes = std::size_t{2} << 30;    // the full KDD file has 0.74 GB
 
 constexpr std::array<std::string_view, kFeatures> kFeatureNames{
     "duration",
@@ -267,6 +268,8 @@ RecordTable read_kdd(const std::filesystem::path& path) {
   RecordTable table;
   AttackIndex attacks;
   table.rows = static_cast<std::size_t>(std::ranges::count(text, '\n'));
+  // A line that is too short for a record ends the reading: memory for it is not needed.
+  table.rows = std::min(table.rows, text.size() / kShortestRecord + 1);
   table.numeric.reserve(table.rows * kNumericFeatures);
   table.categories.reserve(table.rows);
   table.attacks.reserve(table.rows);

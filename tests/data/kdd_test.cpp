@@ -199,6 +199,13 @@ TEST_CASE("random bytes never read as rows and never crash") {
   }
 }
 
+TEST_CASE("empty lines in plenty end at the first, without memory for their rows") {
+  const std::string lines(100'000'000, '\n');
+  const auto errors = errors_of(gzipped(lines));
+  CHECK(errors[0] == "rows:1: 1 fields, expected 42");
+  CHECK(errors[1] == errors[0]);
+}
+
 TEST_CASE("raw lines keep every byte") {
   const TempDir folder;
   const std::string odd = replaced(kNormalRow, 4, "0181");
