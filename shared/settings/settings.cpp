@@ -100,6 +100,8 @@ void refuse_unknown(const json& object, const std::string& prefix,
                     const std::set<std::string, std::less<>>& known) {
   for (const auto& [name, value] : object.items()) {
     const std::string key = prefix + name;
+    // The dots of a key are levels, never part of a name.
+    if (name.find('.') != std::string::npos) throw ConfigError("unknown key '" + key + "'");
     if (known.contains(key)) continue;
     const auto section = known.lower_bound(key + ".");
     if (section == known.end() || !section->starts_with(key + ".")) {

@@ -139,6 +139,8 @@ TEST_CASE("a missing, unknown or mistyped key is named with its dots") {
   missing["data"]["partition"].erase("alpha");
   CHECK(refusal([&] { (void)settings_from_json(missing); }) == "data.partition.alpha: is missing");
   CHECK(with("/local/steps", 3) == "unknown key 'local.steps'");
+  CHECK(with("/data.source", "kdd99") == "unknown key 'data.source'");
+  CHECK(with("/data/partition.kind", "iid") == "unknown key 'data.partition.kind'");
   CHECK(with("/local", 3) == "local: an object is expected");
   CHECK(with("/parties", "ten") ==
         "parties: 'ten' is not allowed; use a whole number from 3 to 1000");
