@@ -24,18 +24,6 @@ std::int64_t now_ns() {
       .count();
 }
 
-Evaluation evaluation_from_json(const json& object) {
-  Evaluation evaluation;
-  object.at("accuracy").get_to(evaluation.accuracy);
-  object.at("macro_f1").get_to(evaluation.macro_f1);
-  object.at("cost").get_to(evaluation.cost);
-  for (std::size_t c = 0; c < kClassNames.size(); ++c) {
-    object.at("recall").at(std::string(kClassNames[c])).get_to(evaluation.recall[c]);
-  }
-  object.at("confusion").get_to(evaluation.confusion);
-  return evaluation;
-}
-
 // whole refuses what nlohmann's conversions would take silently: negative and fractional numbers.
 template <class Whole>
 Whole whole(const json& value, const char* key) {
@@ -47,6 +35,36 @@ Whole whole(const json& value, const char* key) {
     throw DecodeError(std::string("record: ") + key + ": too large");
   }
   return static_cast<Whole>(number);
+}
+
+double number(const json& value, const char* key) {
+  if (!value.is_number()) throw DecodeError(std::string("record: ") + key + ": not a number");
+  return value.get<double>();
+}
+
+// list_of throws unless `value` is a list, of `size` items when that is not 0.
+const json& list_of(const json& value, const char* key, std::size_t size = 0) {
+  if (!value.is_array() || (size != 0 && value.size() != size)) {
+    throw DecodeError(std::string("record: ") + key + ": a list is expected" +
+                      (size != 0 ? " of " + std::to_string(size) : ""));
+  }
+  return value;
+}
+
+Evaluation evaluation_from_json(const json& object) {
+  Evaluation evaluation;
+  evaluation.accuracy = number(object.at("accuracy"), "accuracy");
+  evaluation.macro_f1 = number(object.at("macro_f1"), "macro_f1");
+  evaluation.cost = number(object.at("cost"), "cost");
+  const json& confusion = list_of(object.at("confusion"), "confusion", kClassNames.size());
+  for (std::size_t c = 0; c < kClassNames.size(); ++c) {
+    evaluation.recall[c] = number(object.at("recall").at(std::string(kClassNames[c])), "recall");
+    const json& row = list_of(confusion[c], "confusion", kClassNames.size());
+    for (std::size_t d = 0; d < kClassNames.size(); ++d) {
+      evaluation.confusion[c][d] = whole<std::uint64_t>(row[d], "confusion");
+    }
+  }
+  return evaluation;
 }
 
 }  // namespace
@@ -81,10 +99,12 @@ RoundRecord round_record_from_json(const json& object) {
     RoundRecord record;
     record.round = whole<std::uint32_t>(object.at("round"), "round");
     object.at("role").get_to(record.role);
-    object.at("phase_s").get_to(record.phase_s);
+    for (const auto& [phase, seconds] : object.at("phase_s").get_ref<const json::object_t&>()) {
+      record.phase_s[phase] = number(seconds, "phase_s");
+    }
     record.bytes_in = whole<std::uint64_t>(object.at("bytes_in"), "bytes_in");
     record.bytes_out = whole<std::uint64_t>(object.at("bytes_out"), "bytes_out");
-    for (const json& party : object.at("contributors")) {
+    for (const json& party : list_of(object.at("contributors"), "contributors")) {
       record.contributors.push_back(whole<std::uint32_t>(party, "contributors"));
     }
     record.clipped_values = whole<std::uint64_t>(object.at("clipped_values"), "clipped_values");

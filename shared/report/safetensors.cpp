@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -15,6 +17,24 @@ namespace {
 
 std::size_t values_in(const std::vector<std::size_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+}
+
+// has_values says whether a tensor of `shape` has `count` values; of a shape from outside the
+// product may exceed every integer.
+bool has_values(const std::vector<std::size_t>& shape, std::size_t count) {
+  std::size_t values = 1;
+  for (const std::size_t size : shape) {
+    if (__builtin_mul_overflow(values, size, &values)) {
+      return count == 0 && std::find(shape.begin(), shape.end(), 0) != shape.end();
+    }
+  }
+  return values == count;
+}
+
+bool are_whole(const nlohmann::json& list) {
+  return list.is_array() && std::all_of(list.begin(), list.end(), [](const nlohmann::json& item) {
+           return item.is_number_unsigned();
+         });
 }
 
 }  // namespace
@@ -73,12 +93,15 @@ Tensors read_safetensors(const std::filesystem::path& path) {
         continue;
       }
       require(entry.at("dtype") == "F32", "tensor '" + name + "' is not F32");
+      require(are_whole(entry.at("data_offsets")) && entry.at("data_offsets").size() == 2 &&
+                  are_whole(entry.at("shape")),
+              "tensor '" + name + "' has no shape or offsets of whole numbers");
       const auto offsets = entry.at("data_offsets").get<std::array<std::size_t, 2>>();
       Tensor tensor{name, entry.at("shape").get<std::vector<std::size_t>>(), {}};
       require(offsets[0] <= offsets[1] && offsets[1] <= file.size() - begin,
               "tensor '" + name + "' lies outside the file");
-      require(values_in(tensor.shape) == (offsets[1] - offsets[0]) / 4 &&
-                  (offsets[1] - offsets[0]) % 4 == 0,
+      require((offsets[1] - offsets[0]) % 4 == 0 &&
+                  has_values(tensor.shape, (offsets[1] - offsets[0]) / 4),
               "tensor '" + name + "' does not have the size that its shape needs");
       // An empty tensor shares its offset with the one that follows.
       if (offsets[0] == offsets[1]) {

@@ -84,6 +84,21 @@ TEST_CASE("a record with a missing or mistyped field is a DecodeError") {
     object["contributors"] = json::array({bad});
     CHECK_THROWS_AS((void)round_record_from_json(object), DecodeError);
   }
+  // What a lenient reader would turn into numbers and lists.
+  for (const auto& [pointer, bad] : std::vector<std::pair<std::string, json>>{
+           {"/contributors", {{"a", 1}}},
+           {"/phase_s", json::array({json::array({"train", 1})})},
+           {"/phase_s/train", true},
+           {"/evaluation/accuracy", true},
+           {"/evaluation/recall/dos", false},
+           {"/evaluation/confusion/0/0", -1},
+           {"/evaluation/confusion/0/0", 1e300},
+           {"/evaluation/confusion/0", json::array({1, 2, 3, 4, 5, 6})}}) {
+    INFO(pointer << " = " << bad.dump());
+    json object = good;
+    object[json::json_pointer(pointer)] = bad;
+    CHECK_THROWS_AS((void)round_record_from_json(object), DecodeError);
+  }
   json object = good;
   object["evaluation"] = json::object();
   CHECK_THROWS_AS((void)round_record_from_json(object), DecodeError);
@@ -277,6 +292,13 @@ TEST_CASE("safetensors: a header that lies is a DecodeError") {
   CHECK(is_refused("{" + tensor("a", "[2]", "[0,8]") + "," + tensor("b", "[2]", "[0,8]") + "}",
                    8));  // shared
   CHECK(is_refused("{" + tensor("a", "\"x\"", "[0,8]") + "}", 8));
+  CHECK(is_refused("{" + tensor("a", "[2]", "[0,8,8]") + "}", 8));
+  CHECK(is_refused("{" + tensor("a", "[2.5]", "[0,8]") + "}", 8));
+  CHECK(is_refused("{" + tensor("a", "[1e300]", "[0,8]") + "}", 8));
+  CHECK(is_refused("{" + tensor("a", "[true,2]", "[0,8]") + "}", 8));
+  // Products that wrap around: to nothing, and to 2.
+  CHECK(is_refused("{" + tensor("a", "[4294967296,4294967296]", "[0,0]") + "}", 0));
+  CHECK(is_refused("{" + tensor("a", "[9223372036854775809,2]", "[0,8]") + "}", 8));
   CHECK(is_refused("{\"a\":{}}", 0));
   CHECK(is_refused("{\"a\":7}", 0));
   CHECK(is_refused("{\"__metadata__\":{\"k\":1}}", 0));
