@@ -19,6 +19,7 @@
 #include "shared/report/records.h"
 #include "shared/settings/role_file.h"
 #include "shared/wire/codec.h"
+#include "tests/fuzz/session_attack.h"
 #include "tests/fuzz/table.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_keys.h"
@@ -184,12 +185,75 @@ Seeds tables() {
   return {{"right", read_file(table->info().file)}};
 }
 
+// programs are inputs of attack_session, the same for each role.
+Seeds programs() {
+  const auto program = [](std::initializer_list<int> bytes) {
+    return Bytes(bytes.begin(), bytes.end());
+  };
+  using enum fuzz::Step;
+  using fuzz::Edit;
+  constexpr int kAll = static_cast<int>(kDeliverAll), kNext = static_cast<int>(kDeliver);
+  constexpr int kChange = static_cast<int>(kEdit), kChangeOld = static_cast<int>(kEditOld);
+  constexpr int kSet = static_cast<int>(Edit::kSetByte), kMore = static_cast<int>(Edit::kAdd);
+  constexpr int kFlip = static_cast<int>(Edit::kFlipByte), kEnd = static_cast<int>(Edit::kNone);
+  constexpr int kAgain = static_cast<int>(kReplay), kTime = static_cast<int>(kWait);
+  return {
+      {"honest", program({kAll, kAll, kAll, kAll})},
+      {"one-by-one", Bytes(40, static_cast<std::uint8_t>(kNext))},
+      {"late", program({kAll, kTime, 3, kNext, kTime, 5, kAll, kTime, 6, kAll})},
+      {"never", program({kTime, 7, kTime, 7})},
+      {"lost", program({kNext, kNext, static_cast<int>(kDrop), kAll, kTime, 3, kAll, kTime, 5})},
+      {"replayed", program({kNext, kAgain, 0, kNext, kAgain, 1, kAll, kAgain, 4, kAgain, 9, kAll})},
+      {"forged", program({kNext, kNext, static_cast<int>(kForge), 0, 3, kAll,
+                          static_cast<int>(kForge), 7, 5, static_cast<int>(kForge), 6, 6, kAll})},
+      {"overtaken", Bytes(40, static_cast<std::uint8_t>(kDeliverLast))},
+      {"payload", program({kNext, kNext, kNext, kNext,   kNext, kChange, kSet, 0, 9,    1,
+                           77,    kEnd,  kAll,  kChange, kFlip, 200,     1,    4, kEnd, kAll})},
+      {"fields", program({kNext,
+                          kChange,
+                          kMore,
+                          2,
+                          0,
+                          0,
+                          1,
+                          kEnd,
+                          kAll,
+                          kChangeOld,
+                          5,
+                          kMore,
+                          4,
+                          0,
+                          0,
+                          255,
+                          static_cast<int>(Edit::kResize),
+                          0,
+                          8,
+                          kEnd,
+                          kChangeOld,
+                          6,
+                          static_cast<int>(Edit::kTake),
+                          1,
+                          3,
+                          static_cast<int>(Edit::kRemove),
+                          2,
+                          static_cast<int>(Edit::kRepeat),
+                          1,
+                          kEnd,
+                          kAll})},
+      {"raw", program({static_cast<int>(kRaw), 1, 4, 0x95, 1, 7, 0xc4, kAll})},
+      {"cut-off", program({static_cast<int>(kCutOff), 2, kAll, static_cast<int>(kWorkAhead), kTime,
+                           2, static_cast<int>(kCutOff), 1, kAll, kTime, 4})},
+  };
+}
+
 const std::map<std::string, std::function<Seeds()>> kTargets{
     {"message", messages},       {"public_key", public_keys},
     {"secret_key", secret_keys}, {"ciphertexts", ciphertexts},
     {"role_file", role_files},   {"scenario", scenarios},
     {"kdd", kdd_files},          {"safetensors", tensors},
     {"records", records},        {"table", tables},
+    {"coordinator", programs},   {"key_holder", programs},
+    {"party", programs},
 };
 
 }  // namespace

@@ -12,14 +12,13 @@ namespace blindsum::test {
 namespace {
 
 constexpr wire::RunId kRun{7};
-constexpr std::uint32_t kBatchRows = 64;
 
-crypto::UpdateCodec codec_of(const FederationOptions& options, const model::Shape& shape) {
+crypto::UpdateCodec codec_of(const FederationOptions& options) {
   crypto::CodecSettings settings;
   settings.parties = options.parties;
   settings.modulus_bits = options.modulus_bits;
   settings.statistics = data::Statistics::kValues;
-  settings.parameters = shape.parameters();
+  settings.parameters = options.shape.parameters();
   settings.bits = options.bits;
   settings.rounding = options.rounding;
   return crypto::UpdateCodec(settings);
@@ -27,24 +26,39 @@ crypto::UpdateCodec codec_of(const FederationOptions& options, const model::Shap
 
 }  // namespace
 
-Federation::Federation(const FederationOptions& options)
-    : cohort_(options.parties), pool_(options.threads), link_(kRun) {
-  data::write_synthetic(folder_.path(), options.seed, {1200, 600});
-  const data::KddFiles files = data::find_kdd(folder_.path());
+FederationData make_data(const FederationOptions& options) {
+  const TempDir folder;
+  data::write_synthetic(folder.path(), options.seed, options.sizes);
+  const data::KddFiles files = data::find_kdd(folder.path());
   const data::RawFile train = data::read_raw(files.train);
-  const auto shards = data::partition(train, {}, options.parties, options.seed);
+  FederationData made;
+  made.test = data::read_kdd(files.test);
+  for (const auto& rows : data::partition(train, {}, options.parties, options.seed)) {
+    data::write_shard(train, rows, folder.path() / "shard.csv");
+    made.shards.push_back(data::read_kdd(folder.path() / "shard.csv"));
+  }
+  return made;
+}
 
-  const model::Shape shape{122, {8}, 5, model::Activation::kRelu};
-  const crypto::UpdateCodec codec = codec_of(options, shape);
+Federation::Federation(const FederationOptions& options) : pool_(options.threads), link_(kRun) {
+  std::optional<FederationData> own;
+  if (options.data == nullptr) own = make_data(options);
+  const FederationData& read = own ? *own : *options.data;
+  std::optional<Cohort> fresh;
+  if (options.cohort == nullptr) fresh.emplace(options.parties);
+  const Cohort& cohort = fresh ? *fresh : *options.cohort;
+
+  const crypto::UpdateCodec codec = codec_of(options);
   const Digest key_id = options.key != nullptr ? options.key->public_key().id() : Digest{};
   const auto writer = [&](const std::string& role) -> report::RecordWriter& {
-    records_.push_back(std::make_unique<report::RecordWriter>(folder_.path() / (role + ".jsonl")));
+    records_.push_back(std::make_unique<report::RecordWriter>(
+        options.keeps_records ? folder_.path() / (role + ".jsonl") : std::filesystem::path()));
     return *records_.back();
   };
 
   coordinator::CoordinatorConfig coordinator;
   coordinator.run = kRun;
-  coordinator.parties = cohort_.signing_keys();
+  coordinator.parties = cohort.signing_keys();
   coordinator.rounds = options.rounds;
   coordinator.quorum = std::max(3U, (2 * options.parties + 2) / 3);
   coordinator.key_id = key_id;
@@ -60,28 +74,27 @@ Federation::Federation(const FederationOptions& options)
 
   key_holder::KeyHolderConfig holder;
   holder.run = kRun;
-  holder.parties = cohort_.party_records();
-  holder.tag_secret = copy_of(cohort_.tag_secret);
+  holder.parties = cohort.party_records();
+  holder.tag_secret = copy_of(cohort.tag_secret);
   holder.quorum = coordinator.quorum;
   holder.rounds = options.rounds;
   holder.seed = options.seed;
-  holder.batch_rows = kBatchRows;
-  holder.shape = shape;
+  holder.batch_rows = options.batch_rows;
+  holder.shape = options.shape;
   holder.key_id = key_id;
-  key_holder_ = std::make_unique<key_holder::KeyHolder>(
-      std::move(holder), codec,
-      options.key != nullptr ? crypto::make_paillier_opener(*options.key, pool_)
-                             : crypto::make_plain_opener(codec.plaintext_limbs()),
-      key_holder::make_null_store(), data::read_kdd(files.test), pool_, writer("keyholder"));
+  auto opener = options.key != nullptr ? crypto::make_paillier_opener(*options.key, pool_)
+                                       : crypto::make_plain_opener(codec.plaintext_limbs());
+  if (options.replace_opener) opener = options.replace_opener(std::move(opener));
+  key_holder_ = std::make_unique<key_holder::KeyHolder>(std::move(holder), codec, std::move(opener),
+                                                        key_holder::make_null_store(), read.test,
+                                                        pool_, writer("keyholder"));
 
   for (std::uint32_t id = 0; id < options.parties; ++id) {
-    const auto shard = folder_.path() / ("party-" + std::to_string(id) + ".csv");
-    data::write_shard(train, shards[id], shard);
     party::TrainerSettings trainer;
     trainer.party = id;
     trainer.seed = options.seed;
-    trainer.shape = shape;
-    trainer.batch_rows = kBatchRows;
+    trainer.shape = options.shape;
+    trainer.batch_rows = options.batch_rows;
     party::PartyConfig config;
     config.run = kRun;
     config.id = id;
@@ -89,13 +102,15 @@ Federation::Federation(const FederationOptions& options)
     config.rounds = options.rounds;
     config.key_id = key_id;
     parties_.push_back(std::make_unique<party::Party>(
-        config, cohort_.keys_of(id), codec, party::LocalTrainer(trainer, data::read_kdd(shard)),
+        config, cohort.keys_of(id), codec, party::LocalTrainer(trainer, read.shards.at(id)),
         options.key != nullptr
             ? crypto::make_paillier_sealer(options.key->public_key(), options.randomizer, pool_)
             : crypto::make_plain_sealer(codec.plaintext_limbs()),
         writer("party-" + std::to_string(id))));
   }
 }
+
+const wire::RunId& Federation::run_id() const { return kRun; }
 
 bool Federation::run(const std::vector<std::uint32_t>& absent) {
   link_.add(wire::kCoordinatorPeer, *coordinator_);

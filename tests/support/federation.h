@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -12,11 +13,19 @@
 #include "party/party.h"
 #include "shared/core/thread_pool.h"
 #include "shared/crypto/secret/secret_key.h"
+#include "shared/data/kdd.h"
+#include "shared/data/synthetic.h"
 #include "shared/wire/links.h"
 #include "tests/support/cohort.h"
 #include "tests/support/temp_dir.h"
 
 namespace blindsum::test {
+
+// FederationData is what the roles of a federation read from their files.
+struct FederationData {
+  std::vector<data::RecordTable> shards;  // by party
+  data::RecordTable test;
+};
 
 struct FederationOptions {
   std::uint32_t parties = 4;
@@ -30,7 +39,18 @@ struct FederationOptions {
   crypto::Randomizer randomizer = crypto::Randomizer::kShort;
   crypto::Rounding rounding = crypto::Rounding::kNearest;
   unsigned bits = 24;
+  data::SyntheticSizes sizes{1200, 600};
+  model::Shape shape{122, {8}, 5, model::Activation::kRelu};
+  std::uint32_t batch_rows = 64;
+  bool keeps_records = true;
+  const FederationData* data = nullptr;  // of make_data with the same options, to save the time
+  const Cohort* cohort = nullptr;        // of so many parties; else fresh keys
+  // Puts another opener in the key-holder's place.
+  std::function<std::unique_ptr<crypto::UpdateOpener>(std::unique_ptr<crypto::UpdateOpener>)>
+      replace_opener;
 };
+
+[[nodiscard]] FederationData make_data(const FederationOptions& options);
 
 // Federation owns the sessions of one run. Shards are cut from a synthetic set made from the seed.
 class Federation {
@@ -45,12 +65,12 @@ class Federation {
   [[nodiscard]] key_holder::KeyHolder& key_holder() { return *key_holder_; }
   [[nodiscard]] coordinator::Coordinator& coordinator() { return *coordinator_; }
   [[nodiscard]] party::Party& party(std::uint32_t id) { return *parties_.at(id); }
+  [[nodiscard]] const wire::RunId& run_id() const;
   [[nodiscard]] Digest digest() const { return model::model_digest(key_holder_->parameters()); }
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path(); }
 
  private:
   TempDir folder_;
-  Cohort cohort_;
   ThreadPool pool_;
   std::vector<std::unique_ptr<report::RecordWriter>> records_;
   std::unique_ptr<coordinator::Coordinator> coordinator_;
