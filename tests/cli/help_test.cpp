@@ -60,7 +60,7 @@ TEST_CASE_FIXTURE(Completion, "bash completes scenario files and folders, with s
   CHECK(of({"run", "b"}) == Offers{"big one.yaml"});
   CHECK(of({"run", "small.yaml", "--data", "m"}) == Offers{"my data"});
   CHECK(of({"data", "check", ""}) == Offers{"my data"});
-  CHECK(of({"keys", ""}) == Offers{"check", "my data"});
+  CHECK(of({"keys", ""}) == Offers{"check", "enrol", "identity", "my data"});
 }
 
 TEST_CASE_FIXTURE(Completion, "bash completes the keys of --set and the words that they take") {
