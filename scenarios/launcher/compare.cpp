@@ -33,6 +33,7 @@ constexpr std::array kQualities{"accuracy", "macro_f1", "cost"};
 std::map<std::uint32_t, std::string> digests_of(const std::filesystem::path& run) {
   std::map<std::uint32_t, std::string> digests;
   for (const json& line : report::read_records(run / "rounds.jsonl")) {
+    if (report::kind_of(line) != report::LineKind::kRound) continue;
     const report::RoundRecord record = report::round_record_from_json(line);
     if (record.role == to_string(wire::kKeyHolderPeer)) {
       digests[record.round] = record.model_digest;
@@ -52,6 +53,10 @@ class Comparison {
     json_["seeds"] = json::array();
     try {
       (void)role::limits_of(options_.settings);  // before anything is trained
+      if (!options_.settings.faults.empty()) {
+        throw ConfigError(
+            "faults: models are compared over the same rounds and parties; use --set faults=[]");
+      }
       for (std::uint32_t i = 0; i < seeds_; ++i) {
         if (!compare_seed(options_.settings.seed + i, i == 0)) break;
       }

@@ -69,7 +69,7 @@ void for_each_record(const fs::path& path, Take take) {
     const json object = json::parse(line, nullptr, false);
     try {
       if (!object.is_object()) throw DecodeError("not a JSON object");
-      if (object.contains("end")) continue;
+      if (report::kind_of(object) != report::LineKind::kRound) continue;
       take(report::round_record_from_json(object));
     } catch (const DecodeError& error) {
       throw DataError(path.string() + ":" + std::to_string(number) + ": " + error.what());

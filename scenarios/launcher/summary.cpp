@@ -1,7 +1,11 @@
 #include "scenarios/launcher/summary.h"
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 #include <map>
+#include <tuple>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -32,49 +36,99 @@ json phases_of(const Records& records) {
   return sums;
 }
 
-bool is_party(const std::string& role) { return role.starts_with("party-"); }
+json events_of(const Records& records) {
+  json events = json::array();
+  for (const report::Event& event : records.events) events.push_back(to_json(event));
+  return events;
+}
 
-// traffic_of sums what parties sent ("bytes_out") or received ("bytes_in"): by a party's last line
-// where it has one, which counts whole messages, else by its rounds.
-std::uint64_t traffic_of(const Records& records, const char* key,
-                         std::uint64_t report::RoundRecord::*member) {
-  std::map<std::string, std::uint64_t> bytes;
-  for (const report::RoundRecord& record : records.rounds) {
-    if (is_party(record.role)) bytes[record.role] += record.*member;
+// Life is what one life of a role sent and received: by its last line where it has one, which
+// counts whole messages, else by its rounds.
+struct Life {
+  std::uint64_t bytes_out = 0, bytes_in = 0;
+};
+
+// RoleRecords are what all lives of one role have left.
+struct RoleRecords {
+  std::map<std::uint32_t, report::RoundRecord> rounds;
+  std::vector<report::Event> events;
+  std::vector<Life> lives;
+  json end;  // of the last life; null when it wrote none
+};
+
+RoleRecords read_role(const std::filesystem::path& path) {
+  RoleRecords role;
+  role.lives.emplace_back();
+  for (json& line : report::read_records(path)) {
+    Life& life = role.lives.back();
+    switch (report::kind_of(line)) {
+      case report::LineKind::kRound: {
+        report::RoundRecord record = report::round_record_from_json(line);
+        life.bytes_out += record.bytes_out;
+        life.bytes_in += record.bytes_in;
+        role.rounds.insert_or_assign(record.round, std::move(record));
+        break;
+      }
+      case report::LineKind::kEvent:
+        role.events.push_back(report::event_from_json(line));
+        if (role.events.back().event != report::kRestarted) break;
+        role.lives.emplace_back();
+        role.end = {};
+        break;
+      case report::LineKind::kEnd:
+        life = {line.value("bytes_out", life.bytes_out), line.value("bytes_in", life.bytes_in)};
+        role.end = std::move(line);
+    }
   }
-  for (const json& end : records.ends) {
-    const auto role = end.value("role", "");
-    if (is_party(role)) bytes[role] = end.value(key, bytes[role]);
-  }
-  std::uint64_t sum = 0;
-  for (const auto& [role, count] : bytes) sum += count;
-  return sum;
+  return role;
 }
 
 }  // namespace
 
+std::filesystem::path launcher_records_path(const std::filesystem::path& folder) {
+  return folder / "records" / "launcher.jsonl";
+}
+
 Records gather_records(const std::filesystem::path& folder, std::uint32_t parties) {
   Records records;
-  for (const wire::Peer& peer : all_peers(parties)) {
-    const auto path = records_path(folder, peer);
-    if (!std::filesystem::exists(path)) continue;
-    for (json& line : report::read_records(path)) {
-      if (line.value("end", false)) {
-        records.ends.push_back(std::move(line));
-      } else {
-        records.rounds.push_back(report::round_record_from_json(line));
-      }
+  const auto take = [&](const std::filesystem::path& path, bool is_party) {
+    if (!std::filesystem::exists(path)) return;
+    RoleRecords role = read_role(path);
+    for (auto& [round, record] : role.rounds) records.rounds.push_back(std::move(record));
+    std::move(role.events.begin(), role.events.end(), std::back_inserter(records.events));
+    if (!role.end.is_null()) records.ends.push_back(std::move(role.end));
+    for (const Life& life : role.lives) {
+      if (!is_party) continue;
+      records.bytes_up += life.bytes_out;
+      records.bytes_down += life.bytes_in;
     }
+  };
+  for (const wire::Peer& peer : all_peers(parties)) {
+    take(records_path(folder, peer), peer.role == wire::Role::kParty);
   }
+  take(launcher_records_path(folder), false);
   // The peers were read in the order in which they are listed: a stable sort keeps it.
   std::stable_sort(records.rounds.begin(), records.rounds.end(),
                    [](const auto& a, const auto& b) { return a.round < b.round; });
+  std::stable_sort(records.events.begin(), records.events.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.round, a.at) < std::tie(b.round, b.at);
+  });
   return records;
 }
 
 void write_rounds(const std::filesystem::path& path, const Records& records) {
   std::string text;
-  for (const report::RoundRecord& record : records.rounds) text += to_json(record).dump() + "\n";
+  auto event = records.events.begin();
+  const auto add_events_before = [&](std::uint64_t round) {
+    for (; event != records.events.end() && event->round < round; ++event) {
+      text += to_json(*event).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    }
+  };
+  for (const report::RoundRecord& record : records.rounds) {
+    add_events_before(record.round);
+    text += to_json(record).dump() + "\n";
+  }
+  add_events_before(std::numeric_limits<std::uint64_t>::max());
   write_file_atomic(path, text);
 }
 
@@ -122,8 +176,8 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
       {"best", best == nullptr ? json() : quality_of(*best)},
       {"confusion", last == nullptr ? json() : json(last->evaluation->confusion)},
       {"model_digest", digest},
-      {"bytes_up", traffic_of(records, "bytes_out", &report::RoundRecord::bytes_out)},
-      {"bytes_down", traffic_of(records, "bytes_in", &report::RoundRecord::bytes_in)},
+      {"bytes_up", records.bytes_up},
+      {"bytes_down", records.bytes_down},
       {"clipped_values", clipped},
       {"wall_s", figures.wall_s},
       {"train_s", figures.train_s},
@@ -131,7 +185,8 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
       {"data_s", figures.data_s},
       {"phase_s", phases_of(records)},
       {"peak_rss_mib", peak_rss_mib},
-      {"party_private_mib", party_private_mib}};
+      {"party_private_mib", party_private_mib},
+      {"events", events_of(records)}};
   if (ending.fault != Fault::kNone) summary["reason"] = ending.reason;
   return summary;
 }

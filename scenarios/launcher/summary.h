@@ -17,13 +17,21 @@ namespace blindsum::launcher {
 // Records are those of all roles of a run.
 struct Records {
   std::vector<report::RoundRecord> rounds;  // by round, then coordinator, key-holder, parties
+  std::vector<report::Event> events;        // by round, then as they were written
   std::vector<nlohmann::json> ends;         // last lines of the roles that wrote one
+  std::uint64_t bytes_up = 0;               // of all parties and all their lives
+  std::uint64_t bytes_down = 0;
 };
 
-// gather_records reads the records that the roles have left, complete or not.
+// launcher_records_path is where the launcher writes its own events.
+[[nodiscard]] std::filesystem::path launcher_records_path(const std::filesystem::path& folder);
+
+// gather_records reads the records that roles and launcher have left, complete or not. A role that
+// was started again may have two of one round: the later one counts. Its last line is that of its
+// latest life.
 [[nodiscard]] Records gather_records(const std::filesystem::path& folder, std::uint32_t parties);
 
-// write_rounds writes the merged records, one a line.
+// write_rounds writes the merged records, one a line; the events of a round follow its records.
 void write_rounds(const std::filesystem::path& path, const Records& records);
 
 // Figures are what the launcher measured itself, in seconds, and names that it knows.
@@ -40,9 +48,9 @@ struct Figures {
 // summary_of makes summary.json. "final" is the last evaluation, "best" the one with the lowest
 // contest cost (the earliest of equals), both null when nothing was evaluated. phase_s sums over
 // the rounds the time of the slowest role in each phase. bytes_up and bytes_down are what all
-// parties together sent and received. peak_rss_mib is the largest process, with
-// what it shares; party_private_mib what the largest party had for itself at its end, null when all
-// roles ran in one process.
+// parties together sent and received; of a life that was killed, by its rounds. peak_rss_mib is the
+// largest process, with what it shares; party_private_mib what the largest party had for itself at
+// its end, null when all roles ran in one process.
 [[nodiscard]] nlohmann::json summary_of(const settings::Settings& settings, const Records& records,
                                         const Ending& ending, const Figures& figures);
 

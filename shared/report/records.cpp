@@ -1,6 +1,9 @@
 #include "shared/report/records.h"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <ctime>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -94,6 +97,48 @@ json to_json(const RoundRecord& record) {
   return object;
 }
 
+Event event_now(std::string event, std::uint32_t round, std::string role, std::string by,
+                std::string detail) {
+  const auto now = std::chrono::system_clock::now();
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  struct tm parts = {};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  const auto size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  std::string digits = std::to_string(1000 + ms);
+  digits[0] = '.';
+  return {std::move(event),  round,
+          std::move(role),   std::move(by),
+          std::move(detail), std::string(text.data(), size) + digits + "Z"};
+}
+
+json to_json(const Event& event) {
+  return {{"event", event.event}, {"round", event.round},   {"role", event.role},
+          {"by", event.by},       {"detail", event.detail}, {"at", event.at}};
+}
+
+Event event_from_json(const json& object) {
+  try {
+    Event event;
+    object.at("event").get_to(event.event);
+    event.round = whole<std::uint32_t>(object.at("round"), "round");
+    object.at("role").get_to(event.role);
+    object.at("by").get_to(event.by);
+    object.at("detail").get_to(event.detail);
+    object.at("at").get_to(event.at);
+    return event;
+  } catch (const json::exception& error) {
+    throw DecodeError(std::string("event: ") + error.what());
+  }
+}
+
+LineKind kind_of(const json& line) {
+  if (line.contains("end")) return LineKind::kEnd;
+  return line.contains("event") ? LineKind::kEvent : LineKind::kRound;
+}
+
 RoundRecord round_record_from_json(const json& object) {
   try {
     RoundRecord record;
@@ -118,14 +163,37 @@ RoundRecord round_record_from_json(const json& object) {
   }
 }
 
+namespace {
+
+// cut_torn_line makes the file end with its last complete line, and returns the latest round in it.
+std::optional<std::uint32_t> cut_torn_line(const std::filesystem::path& path) {
+  const std::string text = read_text_file(path, kMaxRecordsBytes);
+  const std::size_t complete = text.rfind('\n') + 1;  // 0 when there is no line
+  if (complete < text.size()) std::filesystem::resize_file(path, complete);
+  std::optional<std::uint32_t> latest;
+  for (const json& line : read_records(path)) {
+    const auto round = line.find("round");
+    if (round != line.end())
+      latest = std::max(latest.value_or(0), whole<std::uint32_t>(*round, "round"));
+  }
+  return latest;
+}
+
+}  // namespace
+
 RecordWriter::RecordWriter(std::filesystem::path path) : path_(std::move(path)) {
   if (path_.empty()) return;
+  if (std::filesystem::is_regular_file(path_)) last_round_ = cut_torn_line(path_);
   file_.open(path_, std::ios::app);
   if (!file_) throw Error(path_.string() + ": cannot be opened for writing");
 }
 
 void RecordWriter::add(const RoundRecord& record) {
   if (!path_.empty()) write(to_json(record));
+}
+
+void RecordWriter::note(const Event& event) {
+  if (!path_.empty()) write(to_json(event));
 }
 
 void RecordWriter::end(const json& last) {

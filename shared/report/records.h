@@ -35,24 +35,54 @@ struct RoundRecord {
   std::string model_digest;                 // key-holder: of the weights after the round
 };
 
+// Event is something that happened beside the ordinary course of the rounds.
+struct Event {
+  std::string event;        // "party_lost": scenarios/README.md lists them
+  std::uint32_t round = 0;  // that was going on
+  std::string role;         // that it happened to
+  std::string by;           // that says so; "launcher", too
+  std::string detail;       // for people
+  std::string at;           // UTC, milliseconds; event_now fills it
+};
+
+// kRestarted begins the records of every later life of a role.
+inline constexpr const char* kRestarted = "role_restarted";
+
+// event_now is an event of this moment.
+[[nodiscard]] Event event_now(std::string event, std::uint32_t round, std::string role,
+                              std::string by, std::string detail);
+
 [[nodiscard]] nlohmann::json to_json(const RoundRecord& record);
+[[nodiscard]] nlohmann::json to_json(const Event& event);
 [[nodiscard]] nlohmann::json to_json(const Evaluation& evaluation);
 // round_record_from_json throws DecodeError for missing or mistyped fields.
 [[nodiscard]] RoundRecord round_record_from_json(const nlohmann::json& json);
+[[nodiscard]] Event event_from_json(const nlohmann::json& json);
 
-// RecordWriter appends records to a .jsonl file; every line is flushed when add returns. With an
-// empty path it keeps nothing. Throws Error when the file cannot be written.
+// LineKind is what a line of a records file is.
+enum class LineKind { kRound, kEvent, kEnd };
+[[nodiscard]] LineKind kind_of(const nlohmann::json& line);
+
+// RecordWriter appends records to a .jsonl file; every line is flushed when the call returns. With
+// an empty path it keeps nothing. What an earlier life of the role has written stays, but for a
+// torn last line. Throws Error when the file cannot be written.
 class RecordWriter {
  public:
   explicit RecordWriter(std::filesystem::path path);
   void add(const RoundRecord& record);
+  void note(const Event& event);
   // end writes the role's last line: its end state (fault name, totals).
   void end(const nlohmann::json& last);
+
+  // last_round is the latest that an earlier life of the role has written about; none when this
+  // is the first.
+  [[nodiscard]] std::optional<std::uint32_t> last_round() const { return last_round_; }
 
  private:
   void write(const nlohmann::json& json);
   std::filesystem::path path_;
   std::ofstream file_;
+  std::optional<std::uint32_t> last_round_;
 };
 
 // read_records returns the complete lines of a .jsonl file as JSON objects; a torn last line (a

@@ -120,6 +120,10 @@ int run(wire::Role role, const std::string& path, const MakeProgram& make) {
   const settings::RoleFile file = role_file_for(role, path);
   start_log(to_string(file.self), file.log_level, file.files.log);
   report::RecordWriter records(file.files.records);
+  if (const auto round = records.last_round()) {
+    const std::string self = to_string(file.self);
+    records.note(report::event_now(report::kRestarted, *round, self, self, "was started again"));
+  }
   ThreadPool pool(file.threads);
   wire::Traffic traffic;
   const auto run_session = [&] {

@@ -1,5 +1,7 @@
 #include "scenarios/launcher/summary.h"
 
+#include <algorithm>
+
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
@@ -86,6 +88,42 @@ TEST_CASE("records are merged by round, then coordinator, key-holder and parties
   CHECK(records.ends.size() == 4);
   write_rounds(folder.path() / "rounds.jsonl", records);
   CHECK(report::read_records(folder.path() / "rounds.jsonl").size() == records.rounds.size());
+}
+
+TEST_CASE("of a role with several lives the later record of a round counts, and all its bytes") {
+  const test::TempDir folder;
+  write_example(folder.path());
+  const auto path = records_path(folder.path(), wire::party_peer(2));
+  {
+    report::RecordWriter writer(path);
+    REQUIRE(writer.last_round() == 0);
+    writer.note(report::event_now(report::kRestarted, 0, "party-2", "party-2", ""));
+    report::RoundRecord record = record_of(0, "party-2");
+    record.bytes_out = 40;
+    record.clipped_values = 9;
+    writer.add(record);
+    writer.end({{"end", true}, {"role", "party-2"}, {"bytes_out", 70}, {"bytes_in", 7}});
+  }
+  report::RecordWriter(launcher_records_path(folder.path()))
+      .note(report::event_now("party_lost", 0, "party-2", "launcher", ""));
+  const Records records = gather_records(folder.path(), 3);
+  CHECK(records.bytes_up == 250 + 250 + 100 + 70);
+  CHECK(records.bytes_down == 25 + 25 + 10 + 7);
+  CHECK(records.ends.size() == 5);
+  CHECK(records.rounds.size() == 11);
+  REQUIRE(records.events.size() == 2);
+  CHECK(records.events[0].event == "role_restarted");
+  const auto again = std::find_if(records.rounds.begin(), records.rounds.end(),
+                                  [](const auto& record) { return record.role == "party-2"; });
+  REQUIRE(again != records.rounds.end());
+  CHECK(again->clipped_values == 9);
+
+  write_rounds(folder.path() / "rounds.jsonl", records);
+  const auto lines = report::read_records(folder.path() / "rounds.jsonl");
+  REQUIRE(lines.size() == 13);
+  CHECK(lines[5].at("event") == "role_restarted");  // after the records of its round
+  CHECK(lines[6].at("event") == "party_lost");
+  CHECK(lines[7].at("round") == 1);
 }
 
 TEST_CASE("the summary adds up what the roles recorded") {

@@ -129,6 +129,39 @@ TEST_CASE("a writer adds to what is there") {
   CHECK(read_records(path).size() == 2);
 }
 
+TEST_CASE("a writer cuts off what a crash has torn, and knows how far its role had come") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "r.jsonl";
+  CHECK_FALSE(RecordWriter(path).last_round());
+  RoundRecord record;
+  record.role = "party-1";
+  for (record.round = 0; record.round < 4; ++record.round) RecordWriter(path).add(record);
+  for (const char* torn : {"{", "{\"round\": 9}", "\"round\": 4, ", "\0"}) {
+    write_file_atomic(path, read_text_file(path) + torn);
+    RecordWriter writer(path);
+    CHECK(writer.last_round() == 3);
+    writer.note(event_now("role_restarted", 3, "party-1", "party-1", ""));
+  }
+  CHECK(read_records(path).size() == 4 + 4);
+}
+
+TEST_CASE("an event reads back, and every kind of line is told apart") {
+  const Event event = event_now("party_lost", 7, "party-3", "launcher", "killed \"so\"");
+  const json line = json::parse(to_json(event).dump());
+  CHECK(to_json(event_from_json(line)) == line);
+  CHECK(event.at.size() == std::string("2026-11-23T07:12:09.736Z").size());
+  CHECK(kind_of(line) == LineKind::kEvent);
+  CHECK(kind_of(to_json(RoundRecord{})) == LineKind::kRound);
+  CHECK(kind_of({{"end", true}}) == LineKind::kEnd);
+  for (const char* key : {"event", "round", "role", "by", "detail", "at"}) {
+    json bad = line;
+    bad.erase(key);
+    CHECK_THROWS_AS((void)event_from_json(bad), DecodeError);
+    bad[key] = json::array();
+    CHECK_THROWS_AS((void)event_from_json(bad), DecodeError);
+  }
+}
+
 TEST_CASE("a writer without a path keeps nothing") {
   RecordWriter writer("");
   CHECK_NOTHROW(writer.add({}));
