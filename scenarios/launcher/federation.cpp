@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <exception>
+#include <functional>
+#include <iterator>
 #include <map>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,6 +22,7 @@
 #include "scenarios/launcher/data_source.h"
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/progress.h"
+#include "scenarios/launcher/record_tail.h"
 #include "shared/core/file.h"
 #include "shared/report/records.h"
 #include "shared/role/codec.h"
@@ -105,7 +110,10 @@ std::string reason_of(const FederationPlan& plan, const wire::Peer& peer) {
 
 class ProcessFederation : public Federation {
  public:
-  explicit ProcessFederation(const FederationPlan& plan) : plan_(plan) {
+  explicit ProcessFederation(const FederationPlan& plan)
+      : plan_(plan), rounds_(records_path(plan.folder, wire::kKeyHolderPeer)) {
+    std::copy_if(plan_.settings.faults.begin(), plan_.settings.faults.end(),
+                 std::back_inserter(faults_), settings::is_of_process);
     for (const wire::Peer& peer : all_peers(plan_.settings.parties)) {
       if (*plan_.stop) return;
       enrolment_.emplace(peer, make_identity(role_file_of(plan_, peer).files.identity));
@@ -114,6 +122,7 @@ class ProcessFederation : public Federation {
   }
 
   std::optional<Ending> poll() override {
+    for (const auto& record : rounds_.next()) round_ = std::max(round_, record.round + 1);
     for (const auto& [name, exit] : processes_.poll())
       take_exit(wire::peer_from_string(name), exit);
     if (first_failure_) {
@@ -128,6 +137,7 @@ class ProcessFederation : public Federation {
     }
     if (*plan_.stop) return Ending{Fault::kInterrupted, "interrupted by the user"};
     start_who_can();
+    inject_faults();
     if (!are_parties_started_ && start_watch_.seconds() > plan_.settings.deadlines.start_s) {
       return Ending{Fault::kDeadline, peer_name(awaited()) + " did not listen within " +
                                           fixed(plan_.settings.deadlines.start_s, 1) + " s"};
@@ -148,12 +158,17 @@ class ProcessFederation : public Federation {
       role.files.endpoint = role_path(peer, ".endpoint");
     }
     role.link.servers = endpoints_;
-    const auto path = role_path(peer, ".json");
-    settings::write_role_file(path, role);
+    settings::write_role_file(role_path(peer, ".json"), role);
+    launch(peer);
+  }
+
+  // launch starts the program of `peer` with its role file.
+  void launch(const wire::Peer& peer) {
     const char* program = peer.role == wire::Role::kCoordinator ? "blindsum-coordinator"
                           : peer.role == wire::Role::kKeyHolder ? "blindsum-keyholder"
                                                                 : "blindsum-party";
-    processes_.start(to_string(peer), {(plan_.programs / program).string(), path.string()},
+    processes_.start(to_string(peer),
+                     {(plan_.programs / program).string(), role_path(peer, ".json").string()},
                      plan_.folder / "logs" / (to_string(peer) + ".log"));
   }
 
@@ -176,6 +191,10 @@ class ProcessFederation : public Federation {
     std::string endpoint = read_text_file(path, 4096);
     endpoint.erase(endpoint.find_last_not_of('\n') + 1);
     endpoints_.emplace(waiting_for, endpoint);
+    // Started again, it listens where the others call it.
+    settings::RoleFile role = settings::read_role_file(role_path(waiting_for, ".json"));
+    role.link.bind = endpoint;
+    settings::write_role_file(role_path(waiting_for, ".json"), role);
     if (waiting_for == wire::kCoordinatorPeer) return start(wire::kKeyHolderPeer);
     are_parties_started_ = true;
   }
@@ -187,6 +206,11 @@ class ProcessFederation : public Federation {
     }
     if (finished_) {
       spdlog::warn("{} {} after the end of training", peer_name(peer), to_string(exit));
+      return;
+    }
+    if (awaits_restart_.contains(peer)) return;
+    if (exit.by_signal && peer.role == wire::Role::kParty) {
+      note("party_lost", round_, peer, peer_name(peer) + " " + to_string(exit) + round_text());
       return;
     }
     const auto [ending, weight] = judge(peer, exit);
@@ -217,16 +241,68 @@ class ProcessFederation : public Federation {
     return {{Fault::kRoleFailed, text}, rank};
   }
 
-  // round_text says in which round the federation was, by the key-holder's records.
+  // round_text says in which round the federation is, by the key-holder's records.
   [[nodiscard]] std::string round_text() const {
-    const auto records = records_of(records_path(plan_.folder, wire::kKeyHolderPeer));
-    const auto rounds =
-        std::count_if(records.begin(), records.end(),
-                      [](const nlohmann::json& record) { return record.contains("round"); });
-    return are_parties_started_ ? " in round " + std::to_string(rounds) : " before training began";
+    return are_parties_started_ ? " in round " + std::to_string(round_) : " before training began";
   }
 
+  // inject_faults does the faults whose round has come, and ends those whose time is over.
+  void inject_faults() {
+    if (next_party_ < plan_.settings.parties) return;
+    std::erase_if(faults_, [&](const settings::PlannedFault& fault) {
+      if (fault.round > round_) return false;
+      inject(fault);
+      return true;
+    });
+    std::erase_if(later_, [&](const Later& later) {
+      if (later.since.seconds() < later.after_s) return false;
+      later.act();
+      return true;
+    });
+  }
+
+  void inject(const settings::PlannedFault& fault) {
+    const wire::Peer peer = wire::peer_from_string(fault.role);
+    if (!processes_.is_running(fault.role)) return;  // an earlier fault has ended it
+    const std::string name = peer_name(peer);
+    const std::string seconds = fixed(fault.seconds, 1) + " s";
+    if (fault.kind == "pause") {
+      note("fault_injected", round_, peer, name + " is stopped for " + seconds + round_text());
+      processes_.signal(fault.role, SIGSTOP);
+      later_.push_back({{}, fault.seconds, [this, peer, name] {
+                          note("fault_ended", round_, peer, name + " goes on" + round_text());
+                          processes_.signal(to_string(peer), SIGCONT);
+                        }});
+      return;
+    }
+    const bool returns = fault.kind == "restart";
+    note("fault_injected", round_, peer,
+         name + " is killed" + round_text() + (returns ? ", to return after " + seconds : ""));
+    if (returns) {
+      awaits_restart_.insert(peer);
+      later_.push_back({{}, fault.seconds, [this, peer, name] {
+                          note("fault_ended", round_, peer,
+                               name + " is started again" + round_text());
+                          launch(peer);
+                          awaits_restart_.erase(peer);
+                        }});
+    }
+    processes_.signal(fault.role, SIGKILL);
+  }
+
+  // Later is something to be done after a while.
+  struct Later {
+    report::Stopwatch since;
+    double after_s;
+    std::function<void()> act;
+  };
+
   FederationPlan plan_;
+  RecordTail rounds_;                           // of the key-holder
+  std::uint32_t round_ = 0;                     // that is going on
+  std::vector<settings::PlannedFault> faults_;  // of processes, to come
+  std::vector<Later> later_;
+  std::set<wire::Peer> awaits_restart_;
   settings::Enrolment enrolment_;
   std::map<wire::Peer, std::string> endpoints_;
   bool are_parties_started_ = false;  // or being started

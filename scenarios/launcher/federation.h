@@ -7,8 +7,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "shared/core/error.h"
+#include "shared/report/records.h"
 #include "shared/settings/role_file.h"
 #include "shared/settings/settings.h"
 #include "shared/wire/messages.h"
@@ -58,12 +61,26 @@ class Federation {
   // poll does what is due and returns the ending once there is one. Never blocks for long. Throws
   // Error when a role cannot be started.
   virtual std::optional<Ending> poll() = 0;
+
+  // take_events returns what happened beside the ordinary course since the last call.
+  [[nodiscard]] std::vector<report::Event> take_events() { return std::exchange(events_, {}); }
+
+ protected:
+  void note(std::string event, std::uint32_t round, const wire::Peer& peer, std::string detail) {
+    events_.push_back(
+        report::event_now(std::move(event), round, to_string(peer), "launcher", std::move(detail)));
+  }
+
+ private:
+  std::vector<report::Event> events_;
 };
 
-// start_processes runs every role as a process, everyone with a fresh
-// identity: the coordinator first, the key-holder when it listens, then the parties, some at every
-// poll. A role that dies or fails ends the federation. Once `stop` is true nothing more is started,
-// and poll says so.
+// start_processes runs every role as a process, everyone with a fresh identity:
+// the coordinator first, the key-holder when it listens, then the parties, some at every
+// poll. A party that is killed by a signal has dropped out, and the others go on as long as the
+// key-holder does; a coordinator or key-holder that dies, or a role that fails by itself, ends the
+// federation. The process faults of the scenario are done here, when the key-holder's records show
+// that their round has come. Once `stop` is true nothing more is started, and poll says so.
 [[nodiscard]] std::unique_ptr<Federation> start_processes(const FederationPlan& plan);
 
 // start_in_memory runs the same sessions over MemoryLink in one thread of this process. Their log

@@ -195,6 +195,10 @@ std::chrono::milliseconds Processes::poll_interval() const {
   return std::chrono::milliseconds(10 + running_.size() / 10);
 }
 
+void Processes::signal(const std::string& name, int number) {
+  if (const auto found = running_.find(name); found != running_.end()) kill(-found->second, number);
+}
+
 void Processes::signal_all(int number) noexcept {
   for (const auto& [name, pid] : running_) {
     if (kill(-pid, number) != 0) kill(pid, number);
@@ -207,6 +211,7 @@ void Processes::stop_all(std::chrono::milliseconds grace) noexcept {
   try {
     leaders = running_;
     signal_all(SIGTERM);
+    signal_all(SIGCONT);
     const auto deadline = Clock::now() + grace;
     for (poll(); !running_.empty() && Clock::now() < deadline; poll()) {
       std::this_thread::sleep_for(poll_interval());

@@ -45,14 +45,17 @@ class Processes {
   std::optional<Exit> wait(const std::string& name, std::chrono::milliseconds timeout,
                            const std::atomic<bool>& stop);
 
+  // signal sends `number` to the process group of `name`; nothing when it does not run.
+  void signal(const std::string& name, int number);
+
   [[nodiscard]] std::size_t running() const { return running_.size(); }
   [[nodiscard]] bool is_running(const std::string& name) const { return running_.contains(name); }
 
   // poll_interval is how long a loop around poll may sleep: 10 ms, more with hundreds of children.
   [[nodiscard]] std::chrono::milliseconds poll_interval() const;
 
-  // stop_all asks every process group to end (SIGTERM), and after `grace` kills it. When it
-  // returns, none runs.
+  // stop_all asks every process group to end (SIGTERM, and SIGCONT for those that were stopped),
+  // and after `grace` kills it. When it returns, none runs.
   void stop_all(std::chrono::milliseconds grace = std::chrono::seconds(2)) noexcept;
 
  private:

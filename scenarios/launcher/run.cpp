@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <initializer_list>
 #include <span>
 #include <thread>
@@ -11,6 +10,7 @@
 
 #include "scenarios/launcher/manifest.h"
 #include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/record_tail.h"
 #include "scenarios/launcher/result_text.h"
 #include "scenarios/launcher/scenario.h"
 #include "scenarios/launcher/summary.h"
@@ -40,31 +40,6 @@ struct RunFault {
   throw RunFault{{fault, std::move(reason)}};
 }
 
-// RecordTail reads a records file as it grows.
-class RecordTail {
- public:
-  explicit RecordTail(std::filesystem::path path) : path_(std::move(path)) {}
-
-  // next returns the complete round records that were added since the last call.
-  std::vector<report::RoundRecord> next() {
-    std::vector<report::RoundRecord> records;
-    std::ifstream file(path_);
-    if (!file.seekg(static_cast<std::streamoff>(offset_))) return records;
-    for (std::string line; std::getline(file, line) && !file.eof();) {
-      offset_ += line.size() + 1;
-      const json object = json::parse(line, nullptr, false);
-      if (object.is_object() && object.contains("round")) {
-        records.push_back(report::round_record_from_json(object));
-      }
-    }
-    return records;
-  }
-
- private:
-  std::filesystem::path path_;
-  std::size_t offset_ = 0;
-};
-
 class Run {
  public:
   Run(const RunOptions& options, Progress& progress)
@@ -76,6 +51,7 @@ class Run {
   }
 
   void go() {
+    if (settings_.runtime == "memory") refuse_process_faults("runtime: memory has no processes");
     make_folders({"logs", "records", "shards", "roles", "keys"}, {"shards", "roles", "keys"});
     (void)role::limits_of(settings_);  // whether bits, parties, key size and network fit
     announce();
@@ -92,6 +68,7 @@ class Run {
 
   // prepare_elsewhere is the first half of go, for roles that start elsewhere.
   void prepare_elsewhere(const RoleView& view, const std::filesystem::path& roles) {
+    refuse_process_faults("roles that start elsewhere are not the launcher's processes");
     (void)role::limits_of(settings_);
     settings::Enrolment enrolment;
     if (!options_.enrolment.empty()) enrolment = settings::read_enrolment(options_.enrolment);
@@ -150,6 +127,14 @@ class Run {
 
  private:
   [[nodiscard]] bool is_encrypted() const { return settings_.cipher != "none"; }
+
+  void refuse_process_faults(const std::string& why) const {
+    for (const settings::PlannedFault& fault : settings_.faults) {
+      if (!is_of_process(fault)) continue;
+      fail(Fault::kUsage, "faults: " + why + " to " + fault.kind +
+                              "; use runtime: processes with 'blindsum run', or --set faults=[]");
+    }
+  }
 
   void check_stop() const {
     if (*options_.stop) fail(Fault::kInterrupted, "interrupted by the user");
@@ -315,7 +300,17 @@ class Run {
     if (ending.fault != Fault::kNone) throw RunFault{ending};
   }
 
+  // restarts_s is how long the scenario keeps coordinator and key-holder away on purpose.
+  [[nodiscard]] double restarts_s() const {
+    double seconds = 0;
+    for (const settings::PlannedFault& fault : settings_.faults) {
+      if (is_of_process(fault) && !fault.role.starts_with("party")) seconds += fault.seconds;
+    }
+    return seconds;
+  }
+
   Ending watch_over(Federation& federation, const std::atomic<bool>& stop) {
+    report::RecordWriter events(launcher_records_path(folder_));
     RecordTail holder(records_path(folder_, wire::kKeyHolderPeer));
     RecordTail coordinator(records_path(folder_, wire::kCoordinatorPeer));
     RecordTail party(records_path(folder_, wire::party_peer(0)));
@@ -324,7 +319,7 @@ class Run {
     std::optional<report::Stopwatch> train_watch;
     report::Stopwatch quiet;  // since the last record of the key-holder
     double patience_s =
-        2 * settings_.deadlines.start_s + settings_.deadlines.round_s + kRoundGraceS;
+        2 * settings_.deadlines.start_s + settings_.deadlines.round_s + kRoundGraceS + restarts_s();
 
     const auto take = [&](const report::RoundRecord& record) -> Progress::Round& {
       Progress::Round& round = rounds[record.round];
@@ -334,12 +329,18 @@ class Run {
       }
       return round;
     };
+    const auto take_events = [&] {
+      for (const report::Event& event : federation.take_events()) {
+        events.note(event);
+        progress_.warn(event.detail);
+      }
+    };
     const auto read_records = [&] {
       for (const auto& record : party.next()) take(record);
       for (const auto& record : coordinator.next()) take(record).bytes_up = record.bytes_in;
       for (const auto& record : holder.next()) {
         quiet.restart();
-        patience_s = settings_.deadlines.round_s + kRoundGraceS;
+        patience_s = settings_.deadlines.round_s + kRoundGraceS + restarts_s();
         Progress::Round& round = take(record);
         round.evaluation = record.evaluation;
         if (record.round == 0) {
@@ -355,6 +356,7 @@ class Run {
 
     for (;;) {
       const std::optional<Ending> ending = federation.poll();
+      take_events();
       read_records();
       if (ending) {
         if (train_watch) figures_.train_s = train_watch->seconds();

@@ -68,11 +68,24 @@ json scalar_value(const YAML::Node& node) {
   return is_quoted ? json(node.Scalar()) : plain_value(node.Scalar());
 }
 
-// value_of goes one level deep: no field needs more, and an alias may make a list contain itself.
+// item_value reads an item of a list: a scalar, or a mapping of scalars.
+json item_value(const YAML::Node& node) {
+  if (!node.IsMap()) return scalar_value(node);
+  json object = json::object();
+  for (const auto& entry : node) {
+    if (!entry.first.IsScalar()) throw ConfigError("a key must be a word");
+    const std::string& key = entry.first.Scalar();
+    if (object.contains(key)) throw ConfigError("key '" + key + "' is given twice");
+    object[key] = scalar_value(entry.second);
+  }
+  return object;
+}
+
+// value_of goes as deep as a field needs and no deeper: an alias may make a list contain itself.
 json value_of(const YAML::Node& node) {
   if (!node.IsSequence()) return scalar_value(node);
   json list = json::array();
-  for (const YAML::Node& item : node) list.push_back(scalar_value(item));
+  for (const YAML::Node& item : node) list.push_back(item_value(item));
   return list;
 }
 
@@ -101,7 +114,8 @@ class DocumentStarts : public YAML::EventHandler {
 // Reader applies YAML nodes to one Settings object.
 class Reader {
  public:
-  explicit Reader(settings::Settings& settings) : fields_(settings::fields_of(settings)) {}
+  explicit Reader(settings::Settings& settings)
+      : settings_(&settings), fields_(settings::fields_of(settings)) {}
 
   void read_file(std::string_view text, const std::string& file) {
     YAML::Node document;
@@ -116,7 +130,7 @@ class Reader {
     read_section(document, "", file);
   }
 
-  void apply(const Override& override) const {
+  void apply(const Override& override) {
     const Field* field = find(override.key);
     if (field == nullptr) {
       if (is_section(override.key)) {
@@ -132,6 +146,18 @@ class Reader {
       throw ConfigError(override.origin + ": " + error.msg);
     }
     set(*field, node, override.origin);
+    if (type_of(*field) == "faults") fault_places_.assign(node.size(), override.origin);
+  }
+
+  // check throws for what no key can be blamed for alone.
+  void check() const {
+    for (std::size_t i = 0; i < settings_->faults.size(); ++i) {
+      try {
+        require_fits(settings_->faults[i], settings_->parties, settings_->rounds);
+      } catch (const ConfigError& error) {
+        refuse(fault_places_[i], "faults: " + std::string(error.what()));
+      }
+    }
   }
 
  private:
@@ -164,6 +190,7 @@ class Reader {
         refuse(where, "key '" + key + "' was given before, at " + first->second);
       }
       if (const Field* field = find(key)) {
+        if (type_of(*field) == "faults") read_fault_places(entry.second, file);
         set(*field, entry.second, where);
       } else if (!is_section(key)) {
         throw ConfigError(where + ": " + unknown(key));
@@ -171,6 +198,19 @@ class Reader {
         read_section(entry.second, key + ".", file);
       } else if (!entry.second.IsNull()) {
         refuse(where, "'" + key + "' is a section; " + example_of(key));
+      }
+    }
+  }
+
+  // read_fault_places notes the line of every fault, and refuses a bad one there.
+  void read_fault_places(const YAML::Node& node, const std::string& file) {
+    if (!node.IsSequence()) return;
+    for (const YAML::Node& item : node) {
+      fault_places_.push_back(place(file, item.Mark()));
+      try {
+        (void)item_value(item).get<settings::PlannedFault>();
+      } catch (const ConfigError& error) {
+        refuse(fault_places_.back(), "faults: " + std::string(error.what()));
       }
     }
   }
@@ -233,7 +273,9 @@ class Reader {
     return text;
   }
 
+  settings::Settings* settings_;
   std::vector<Field> fields_;
+  std::vector<std::string> fault_places_;    // where each was given
   std::map<std::string, std::string> seen_;  // key → where it was given
 };
 
@@ -262,6 +304,7 @@ settings::Settings parse_scenario(std::string_view text, const std::string& file
   Reader reader(settings);
   reader.read_file(text, file);
   for (const Override& override : overrides) reader.apply(override);
+  reader.check();
   return settings;
 }
 

@@ -17,7 +17,7 @@ namespace blindsum::settings {
 // Field is one field of one Settings object, which must outlive it.
 struct Field {
   using Value = std::variant<std::string*, std::uint64_t*, std::uint32_t*, double*,
-                             std::vector<std::uint32_t>*>;
+                             std::vector<std::uint32_t>*, std::vector<PlannedFault>*>;
   std::string_view key;  // dotted: "data.partition.kind"
   Value value;
   std::vector<std::string_view> words;  // allowed texts; empty for numbers and for free text
@@ -28,7 +28,8 @@ struct Field {
 // fields_of lists every field in the order of the documentation.
 [[nodiscard]] std::vector<Field> fields_of(Settings& settings);
 
-// type_of names the field's type: "text", "word", "whole number", "number" or "list".
+// type_of names the field's type: "text", "word", "whole number", "number",
+// "list" or "faults".
 [[nodiscard]] std::string_view type_of(const Field& field);
 
 // allowed_values says which values the field takes: "a whole number from 3 to 1000", "iid,
@@ -38,7 +39,8 @@ struct Field {
 [[nodiscard]] nlohmann::json get(const Field& field);
 
 // set assigns `value`. Throws ConfigError "'x' is not allowed; use …", without the field's name,
-// when the type or the value is not allowed; the field is then unchanged.
+// when the type or the value is not allowed; the field is then unchanged. Of a fault, the error
+// says the place in the list, from 1.
 void set(const Field& field, const nlohmann::json& value);
 
 }  // namespace blindsum::settings

@@ -21,6 +21,7 @@ using nlohmann::json;
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 constexpr std::size_t kMaxNameLength = 64;
 constexpr std::size_t kMaxListLength = 8;
+constexpr std::size_t kMaxFaults = 1000;
 
 // limit_text writes a limit of the table, without an exponent.
 std::string limit_text(double number) {
@@ -77,11 +78,25 @@ bool is_allowed(const Field& field, const json& value) {
                  std::all_of(value.begin(), value.end(), [&](const json& item) {
                    return is_whole<std::uint32_t>(field, item);
                  });
+        } else if constexpr (std::is_same_v<T, std::vector<PlannedFault>>) {
+          return value.is_array() && value.size() <= kMaxFaults;
         } else {
           return is_whole<T>(field, value);
         }
       },
       field.value);
+}
+
+std::vector<PlannedFault> faults_from_json(const json& list) {
+  std::vector<PlannedFault> faults;
+  for (const json& item : list) {
+    try {
+      faults.push_back(item.get<PlannedFault>());
+    } catch (const ConfigError& error) {
+      throw ConfigError("fault " + std::to_string(faults.size() + 1) + ": " + error.what());
+    }
+  }
+  return faults;
 }
 
 // Key sizes are numbers of which only three are allowed; words says which.
@@ -223,6 +238,7 @@ std::vector<Field> fields_of(Settings& s) {
        0.1,
        86400,
        "seconds until every party is ready"},
+      {"faults", &s.faults, {}, 0, 0, "what goes wrong on purpose: see [Faults](#faults)"},
   };
 }
 
@@ -231,6 +247,7 @@ std::string_view type_of(const Field& field) {
     return field.words.empty() ? "text" : "word";
   if (std::holds_alternative<double*>(field.value)) return "number";
   if (std::holds_alternative<std::vector<std::uint32_t>*>(field.value)) return "list";
+  if (std::holds_alternative<std::vector<PlannedFault>*>(field.value)) return "faults";
   return "whole number";
 }
 
@@ -251,6 +268,7 @@ std::string allowed_values(const Field& field) {
     return "a list of 1 to " + std::to_string(kMaxListLength) + " whole numbers " +
            range_text(field);
   }
+  if (type == "faults") return "a list of {role: …, round: …, kind: …}";
   return "a " + std::string(type) + " " + range_text(field);
 }
 
@@ -263,6 +281,10 @@ void set(const Field& field, const json& value) {
   if (has_number_words(field) &&
       std::find(field.words.begin(), field.words.end(), value.dump()) == field.words.end()) {
     refuse(field, value);
+  }
+  if (auto* const* faults = std::get_if<std::vector<PlannedFault>*>(&field.value)) {
+    **faults = faults_from_json(value);
+    return;
   }
   std::visit([&](auto* place) { value.get_to(*place); }, field.value);
 }

@@ -7,6 +7,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "shared/settings/faults.h"
+
 namespace blindsum::settings {
 
 // Settings is the resolved scenario. Words (encoding, optimizer, …) are kept as text: the modules
@@ -63,6 +65,8 @@ struct Settings {
     double round_s = 30;
     double start_s = 120;  // until every party is ready
   } deadlines;
+
+  std::vector<PlannedFault> faults;
 };
 
 // quorum_of is the least number of contributors whose sum may be opened: max(3, ceil(2N/3)).

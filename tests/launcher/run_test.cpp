@@ -152,7 +152,7 @@ TEST_CASE("of several failures the one nearest to the cause names the run") {
   CHECK(result.ending.reason == "key-holder exited with 6 in round 0; see logs/keyholder.log");
 }
 
-TEST_CASE("a party that is killed is named, with the round") {
+TEST_CASE("a party that is killed is an event with its round, and the key-holder decides") {
   const test::TempDir folder;
   RunOptions options = small_options(folder.path() / "run");
   options.programs = folder.path();
@@ -163,7 +163,7 @@ TEST_CASE("a party that is killed is named, with the round") {
   write_file_atomic(folder.path() / "blindsum-keyholder",
                     listen + "echo '" + report::to_json(record).dump() + "' > '" +
                         records_path(options.folder, wire::kKeyHolderPeer).string() +
-                        "'\nexec sleep 60\n",
+                        "'\nsleep 1.5; exit 6\n",
                     0755);
   write_file_atomic(folder.path() / "blindsum-party",
                     "#!/bin/sh\ncase $1 in *party-1.json) sleep 0.5; kill -9 $$;; esac\n"
@@ -171,8 +171,13 @@ TEST_CASE("a party that is killed is named, with the round") {
                     0755);
   const report::Stopwatch watch;
   const RunResult result = run(options);
-  CHECK(result.ending.fault == Fault::kRoleFailed);
-  CHECK(result.ending.reason == "party 1 was killed by signal 9 in round 1");
+  CHECK(result.ending.fault == Fault::kQuorumLost);
+  REQUIRE(result.summary["events"].size() == 1);
+  const auto& event = result.summary["events"][0];
+  CHECK(event["event"] == "party_lost");
+  CHECK(event["role"] == "party-1");
+  CHECK(event["round"] == 1);
+  CHECK(event["detail"] == "party 1 was killed by signal 9 in round 1");
   CHECK(watch.seconds() < 30);
 }
 

@@ -140,6 +140,39 @@ TEST_CASE("what is not a mapping of keys is refused") {
   CHECK(refusal("parties: *anchor\n").starts_with("x.yaml:1: "));
 }
 
+TEST_CASE("a fault is refused with its own line") {
+  const std::string head = "parties: 4\nrounds: 9\nfaults:\n";
+  const std::string good = "  - {role: party-3, round: 9, kind: kill}\n";
+  CHECK(parse_scenario(head + good + good, "x.yaml").faults.size() == 2);
+  CHECK(parse_scenario("faults: []\n", "x.yaml").faults.empty());
+  CHECK(refusal(head + good + "  - {role: party-3, round: 1, kind: kil}\n")
+            .starts_with("x.yaml:5: faults: kind: 'kil' is not allowed; use kill, "));
+  CHECK(refusal(head + good + "  - role: party-3\n    round: 1\n") ==
+        "x.yaml:5: faults: kind: is missing");
+  CHECK(refusal(head + "  - {role: party-3, round: 1, kind: kill, when: 3}\n") ==
+        "x.yaml:4: faults: unknown key 'when' of a fault of kind kill");
+  CHECK(refusal(head + "  - {role: party-3, round: 1, round: 2, kind: kill}\n") ==
+        "x.yaml:4: faults: key 'round' is given twice");
+  CHECK(refusal(head + "  - party-3\n").starts_with("x.yaml:4: faults: a fault is {role:"));
+  CHECK(refusal("faults: 3\n").starts_with("x.yaml:1: faults: 3 is not allowed; use a list of {"));
+  CHECK(refusal("faults: &a [*a]\n").starts_with("x.yaml:1: faults: "));
+  CHECK(refusal("faults: [&a {role: *a}]\n").starts_with("x.yaml:1: faults: "));
+}
+
+TEST_CASE("a fault of a party or round that the scenario has not is refused, whoever set that") {
+  const std::string text =
+      "faults:\n  - {role: keyholder, round: 9, kind: pause}\n"
+      "  - {role: party-3, round: 2, kind: kill}\n";
+  CHECK(refusal(text) == "nothing was refused");
+  CHECK(refusal(text, {"parties=3"}) ==
+        "x.yaml:3: faults: role: there is no party-3; the parties are party-0 to party-2");
+  CHECK(refusal(text, {"rounds=8"}) == "x.yaml:2: faults: round: 9 never comes; the last is 8");
+  CHECK(refusal(text, {"rounds=8", "faults=[]"}) == "nothing was refused");
+  CHECK(refusal(text, {"faults=[{role: party-10, round: 1, kind: kill}]"}) ==
+        "--set faults=[{role: party-10, round: 1, kind: kill}]: faults: role: there is no "
+        "party-10; the parties are party-0 to party-9");
+}
+
 TEST_CASE("--set goes through the same checks") {
   CHECK(with_sets("rounds: 5\n", {"rounds=7", "data.partition.kind=dirichlet",
                                   "model.hidden=[64,32]", "deadlines.round_s=2.5"})
@@ -175,6 +208,11 @@ TEST_CASE("the resolved scenario reads back as the same settings") {
                        random.below(most - static_cast<std::uint64_t>(field.least) + 1));
       } else if (type_of(field) == "list") {
         set(field, nlohmann::json::array({1 + random.below(4096), 1 + random.below(4096)}));
+      } else if (type_of(field) == "faults") {
+        for (std::uint64_t i = random.below(3); i > 0; --i) {
+          settings.faults.push_back({"party-2", 1, "pause", 0.01 + random.uniform(), ""});
+          settings.faults.push_back({"coordinator", 0, "tamper", 1, "swap"});
+        }
       }
     }
     const std::string yaml = to_yaml(settings);

@@ -1,6 +1,8 @@
 // Whole federations of real processes over real sockets, and what happens when one of them goes
 // wrong.
+#include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "party/key_holder/key_store.h"
 #include "shared/core/file.h"
 #include "shared/core/hash.h"
+#include "shared/report/records.h"
 #include "tests/support/program.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_keys.h"
@@ -153,10 +156,28 @@ TEST_CASE("no secret appears in arguments, logs, records or role files of a run"
   }
 }
 
-TEST_CASE(
-    "a role that is killed in mid-run ends the launcher with a named fault, and nothing stays "
-    "behind") {
-  for (const std::string role : {"blindsum-party", "blindsum-coordinator", "blindsum-keyholder"}) {
+// child_of finds the process that runs `program` for the role whose file is named `role`.
+pid_t child_of(const test::Program& launcher, const std::string& role) {
+  for (const auto& [pid, name] : test::children_of(launcher.pid())) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
+    const std::string line{std::istreambuf_iterator<char>(file), {}};
+    if (line.find("/" + role + ".json") != std::string::npos) return pid;
+  }
+  return 0;
+}
+
+// events_of lists the events of a run, as "event role".
+std::vector<std::string> events_of(const json& summary) {
+  std::vector<std::string> events;
+  for (const json& event : summary.at("events")) {
+    events.push_back(event.at("event").get<std::string>() + " " +
+                     event.at("role").get<std::string>());
+  }
+  return events;
+}
+
+TEST_CASE("a coordinator or key-holder that is killed ends the run, named, and nothing stays") {
+  for (const std::string role : {"coordinator", "keyholder"}) {
     CAPTURE(role);
     const World world;
     test::Program launcher("blindsum", world.arguments("killed", {"--set", "rounds=100000"}),
@@ -164,10 +185,7 @@ TEST_CASE(
     REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("killed") >= 2; }));
     const auto children = test::children_of(launcher.pid());
     CHECK(children.size() == 5);
-    pid_t victim = 0;
-    for (const auto& [pid, name] : children) {
-      if (role.starts_with(name)) victim = pid;
-    }
+    const pid_t victim = child_of(launcher, role);
     REQUIRE(victim != 0);
     kill(victim, SIGKILL);
     const Outcome outcome = launcher.wait(15s);
@@ -177,6 +195,95 @@ TEST_CASE(
     CHECK(world.summary("killed").at("status") == "role_failed");
     for (const auto& [pid, name] : children) CHECK_FALSE(test::is_alive(pid));
   }
+}
+
+TEST_CASE("a party that is killed has dropped out: the others finish without it") {
+  const World world;
+  test::Program launcher("blindsum",
+                         world.arguments("dropout", {"--parties", "4", "--set", "rounds=200",
+                                                     "--set", "deadlines.round_s=2"}),
+                         world.dir.path());
+  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("dropout") >= 2; }));
+  const pid_t victim = child_of(launcher, "party-2");
+  REQUIRE(victim != 0);
+  kill(victim, SIGKILL);
+  const Outcome outcome = launcher.wait(60s);
+  INFO(outcome.err);
+  CHECK(outcome.exit_code == 0);
+  CHECK(outcome.err.starts_with("party 2 was killed by signal 9 in round "));
+  const json summary = world.summary("dropout");
+  CHECK(summary.at("status") == "done");
+  CHECK(events_of(summary) == std::vector<std::string>{"party_lost party-2"});
+  json last;
+  for (const json& record :
+       report::read_records(world.folder("dropout") / "records" / "keyholder.jsonl")) {
+    if (record.contains("contributors")) last = record;
+  }
+  CHECK(last.at("round") == 200);
+  CHECK(last.at("contributors") == json::array({0, 1, 3}));
+}
+
+TEST_CASE("a run that loses its quorum ends as quorum_lost") {
+  const World world;
+  test::Program launcher(
+      "blindsum",
+      world.arguments("quorum", {"--set", "rounds=100000", "--set", "deadlines.round_s=2"}),
+      world.dir.path());
+  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("quorum") >= 2; }));
+  const auto children = test::children_of(launcher.pid());
+  const pid_t victim = child_of(launcher, "party-0");
+  REQUIRE(victim != 0);
+  kill(victim, SIGKILL);
+  const Outcome outcome = launcher.wait(30s);
+  INFO(outcome.err);
+  CHECK(outcome.exit_code == 6);
+  CHECK(world.summary("quorum").at("status") == "quorum_lost");
+  for (const auto& [pid, name] : children) CHECK_FALSE(test::is_alive(pid));
+}
+
+TEST_CASE("a scenario's faults happen: a party that returns, a straggler, a dropout") {
+  const World world;
+  const std::string faults =
+      "faults=[{role: party-1, round: 5, kind: restart, seconds: 0.2}, "
+      "{role: party-2, round: 40, kind: pause, seconds: 0.3}, {role: party-3, round: 60, kind: "
+      "kill}]";
+  const Outcome outcome = world.run("faults", {"--parties", "5", "--set", "rounds=90", "--set",
+                                               "deadlines.round_s=2", "--set", faults});
+  INFO(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  const json summary = world.summary("faults");
+  const std::vector<std::string> events = events_of(summary);
+  for (const char* event :
+       {"fault_injected party-1", "fault_ended party-1", "role_restarted party-1",
+        "fault_injected party-2", "fault_ended party-2", "fault_injected party-3",
+        "party_lost party-3"}) {
+    INFO(event);
+    CHECK(std::count(events.begin(), events.end(), event) == 1);
+  }
+  CHECK(events.size() == 7);
+  std::vector<std::size_t> counts(5);
+  for (const json& record : report::read_records(world.folder("faults") / "rounds.jsonl")) {
+    if (record.value("role", "") != "keyholder" || record.contains("event")) continue;
+    for (const std::size_t party : record.at("contributors")) ++counts.at(party);
+  }
+  CHECK(counts[0] == 91);
+  CHECK(counts[1] > 50);  // it came back
+  CHECK(counts[3] >= 60);
+  CHECK(counts[3] < 91);
+}
+
+TEST_CASE("faults of processes are refused where there are none, and by compare") {
+  const World world;
+  const std::string fault = "faults=[{role: party-1, round: 1, kind: kill}]";
+  const Outcome memory = world.run("memory", {"--set", "runtime=memory", "--set", fault});
+  CHECK(memory.exit_code == 2);
+  CHECK(memory.err.find("runtime: memory has no processes to kill") != std::string::npos);
+  const Outcome compared = test::run_program("blindsum",
+                                             {"compare", world.scenario.string(), "--out",
+                                              (world.dir.path() / "c").string(), "--set", fault},
+                                             world.dir.path());
+  CHECK(compared.exit_code == 2);
+  CHECK(compared.err.find("--set faults=[]") != std::string::npos);
 }
 
 TEST_CASE("a stopped coordinator ends the run at the deadline with a named fault") {

@@ -32,6 +32,33 @@ std::string refusal(Call call) {
   return "nothing was refused";
 }
 
+json any_faults(SeededRandom& random) {
+  json list = json::array();
+  for (std::uint64_t i = random.below(4); i > 0; --i) {
+    const std::string party = "party-" + std::to_string(random.below(1000));
+    json fault{{"role", party}, {"round", random.below(100)}, {"kind", "kill"}};
+    switch (random.below(4)) {
+      case 0:
+        fault["kind"] = "pause";
+        fault["seconds"] = 0.01 + random.uniform() * 100;
+        break;
+      case 1:
+        fault["kind"] = "corrupt";
+        fault["how"] = random.below(2) == 0 ? "invalid" : "altered";
+        break;
+      case 2:
+        fault["role"] = "coordinator";
+        fault["kind"] = "tamper";
+        fault["how"] = "swap";
+        break;
+      default:
+        fault["role"] = random.below(2) == 0 ? party : "keyholder";
+    }
+    list.push_back(std::move(fault));
+  }
+  return list;
+}
+
 json any_allowed(const Field& field, SeededRandom& random) {
   if (!field.words.empty()) {
     const std::string word(field.words[random.below(field.words.size())]);
@@ -47,6 +74,7 @@ json any_allowed(const Field& field, SeededRandom& random) {
            random.below(static_cast<std::uint64_t>(most - field.least) + 1);
   };
   if (type_of(field) == "whole number") return whole();
+  if (type_of(field) == "faults") return any_faults(random);
   json list = json::array();
   for (std::uint64_t i = 0; i <= random.below(4); ++i) list.push_back(whole());
   return list;
@@ -173,6 +201,51 @@ TEST_CASE("a refused value leaves the field as it was") {
       CHECK(get(field) == before);
     }
   }
+}
+
+TEST_CASE("a fault that makes no sense is refused with its place in the list and its key") {
+  const auto with = [](const char* fault) {
+    json object = to_json(Settings{});
+    const json good{{"role", "party-1"}, {"round", 3U}, {"kind", "kill"}};
+    object["faults"] = {good, json::parse(fault)};
+    return refusal([&] { (void)settings_from_json(object); });
+  };
+  CHECK(with(R"({"role": "party-1", "kind": "kill"})") == "faults: fault 2: round: is missing");
+  CHECK(with(R"({"role": "party-x", "round": 1, "kind": "kill"})") ==
+        "faults: fault 2: role: 'party-x' is not allowed; use coordinator, keyholder or "
+        "party-<number>");
+  CHECK(with(R"({"role": 7, "round": 1, "kind": "kill"})").starts_with("faults: fault 2: role: 7"));
+  CHECK(with(R"({"role": "party-1", "round": -1, "kind": "kill"})")
+            .starts_with("faults: fault 2: round: -1"));
+  CHECK(with(R"({"role": "party-1", "round": 1.5, "kind": "kill"})")
+            .starts_with("faults: fault 2: round: 1.5"));
+  CHECK(with(R"({"role": "party-1", "round": 1, "kind": "crash"})") ==
+        "faults: fault 2: kind: 'crash' is not allowed; use kill, restart, pause, tamper or "
+        "corrupt");
+  CHECK(with(R"({"role": "party-1", "round": 1, "kind": "pause", "seconds": 0})")
+            .starts_with("faults: fault 2: seconds: 0 is not allowed"));
+  CHECK(with(R"({"role": "party-1", "round": 1, "kind": "kill", "seconds": 1})") ==
+        "faults: fault 2: unknown key 'seconds' of a fault of kind kill");
+  CHECK(with(R"({"role": "coordinator", "round": 1, "kind": "tamper"})") ==
+        "faults: fault 2: how: is missing");
+  CHECK(with(R"({"role": "keyholder", "round": 1, "kind": "tamper", "how": "drop"})") ==
+        "faults: fault 2: role: only the coordinator can tamper with a sum, not keyholder");
+  CHECK(with(R"({"role": "coordinator", "round": 1, "kind": "corrupt", "how": "invalid"})") ==
+        "faults: fault 2: role: only a party can send a corrupt update, not the coordinator");
+  CHECK(with(R"({"role": "party-1", "round": 1, "kind": "corrupt", "how": "drop"})") ==
+        "faults: fault 2: how: 'drop' is not allowed; use invalid or altered");
+  CHECK(with("[]").starts_with("faults: fault 2: a fault is {role:"));
+}
+
+TEST_CASE("a role does its own faults, and nobody else's") {
+  const std::vector<PlannedFault> all{{"party-1", 1, "kill", 1, ""},
+                                      {"party-1", 2, "corrupt", 1, "invalid"},
+                                      {"party-2", 3, "corrupt", 1, "altered"},
+                                      {"coordinator", 4, "tamper", 1, "drop"}};
+  CHECK(faults_of(all, "party-1") == std::vector{all[1]});
+  CHECK(faults_of(all, "coordinator") == std::vector{all[3]});
+  CHECK(faults_of(all, "keyholder").empty());
+  CHECK(std::count_if(all.begin(), all.end(), is_of_process) == 1);
 }
 
 TEST_CASE("a role file reads back as it was written") {
