@@ -1,5 +1,6 @@
 #include "coordinator/make.h"
 
+#include "coordinator/tampering.h"
 #include "shared/crypto/update_cipher.h"
 #include "shared/role/codec.h"
 
@@ -23,11 +24,24 @@ std::unique_ptr<Coordinator> make_coordinator(const settings::RoleFile& role, Th
   config.statistics_chunks = static_cast<std::uint32_t>(codec.statistics().plaintexts());
   config.gradient_chunks = static_cast<std::uint32_t>(codec.gradient().plaintexts());
   config.idle_s = role::kGraceSeconds + settings.deadlines.start_s + settings.deadlines.round_s;
-  auto accumulator = key ? crypto::make_paillier_accumulator(
-                               *key, crypto::randomizer_from_string(settings.paillier.randomizer),
-                               pool, role::table_options_of(role))
-                         : crypto::make_plain_accumulator(codec.plaintext_limbs());
-  return std::make_unique<Coordinator>(config, std::move(accumulator), records);
+  const auto make_accumulator = [&] {
+    return key ? crypto::make_paillier_accumulator(
+                     *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool,
+                     role::table_options_of(role))
+               : crypto::make_plain_accumulator(codec.plaintext_limbs());
+  };
+  auto faults = settings::faults_of(settings.faults, to_string(role.self));
+  if (faults.empty()) {
+    return std::make_unique<Coordinator>(config, make_accumulator(), records);
+  }
+  auto sealer = key ? crypto::make_paillier_sealer(
+                          *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool,
+                          role::table_options_of(role))
+                    : crypto::make_plain_sealer(codec.plaintext_limbs());
+  Tampering tampering(std::move(faults), codec.plaintext_limbs(), std::move(sealer),
+                      make_accumulator());
+  return std::make_unique<TamperingCoordinator>(std::move(tampering), records, config,
+                                                make_accumulator());
 }
 
 }  // namespace blindsum::coordinator

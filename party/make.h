@@ -10,7 +10,8 @@
 namespace blindsum::party {
 
 // make_party loads the shard and the public key that the role file names. `pool` and `records` must
-// outlive the result. Throws DataError, KeyError or ConfigError.
+// outlive the result. When its settings have faults of its own, it is a CorruptParty. Throws
+// DataError, KeyError or ConfigError.
 [[nodiscard]] std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& pool,
                                                 report::RecordWriter& records);
 

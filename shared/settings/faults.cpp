@@ -19,6 +19,7 @@ using nlohmann::json;
 
 constexpr double kLeastSeconds = 0.01;
 constexpr double kMostSeconds = 86400;
+constexpr std::uint32_t kFirstReplay = 2;
 
 constexpr std::array<std::string_view, 5> kKinds{"kill", "restart", "pause", "tamper", "corrupt"};
 constexpr std::array<std::string_view, 7> kTampering{"drop",  "double", "replay", "swap",
@@ -143,6 +144,9 @@ void from_json(const json& object, PlannedFault& fault) {
     read.seconds = seconds.get<double>();
   }
   if (!is_of_process(read)) read.how = word(object, "how", ways_of(read.kind));
+  if (read.how == "replay" && read.round < kFirstReplay) {
+    refuse("round", round, "at least 2 for a replay: gradients are first summed in round 1");
+  }
   fault = std::move(read);
 }
 

@@ -91,7 +91,13 @@ std::vector<PlannedFault> faults_from_json(const json& list) {
   std::vector<PlannedFault> faults;
   for (const json& item : list) {
     try {
-      faults.push_back(item.get<PlannedFault>());
+      const auto fault = item.get<PlannedFault>();
+      for (const PlannedFault& other : faults) {
+        if (other.role == fault.role && other.round == fault.round && other.kind == fault.kind) {
+          throw ConfigError("role, round and kind are those of an earlier fault");
+        }
+      }
+      faults.push_back(fault);
     } catch (const ConfigError& error) {
       throw ConfigError("fault " + std::to_string(faults.size() + 1) + ": " + error.what());
     }

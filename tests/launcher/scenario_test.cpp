@@ -143,7 +143,8 @@ TEST_CASE("what is not a mapping of keys is refused") {
 TEST_CASE("a fault is refused with its own line") {
   const std::string head = "parties: 4\nrounds: 9\nfaults:\n";
   const std::string good = "  - {role: party-3, round: 9, kind: kill}\n";
-  CHECK(parse_scenario(head + good + good, "x.yaml").faults.size() == 2);
+  CHECK(parse_scenario(head + good + "  - {role: party-3, round: 8, kind: kill}\n", "x.yaml")
+            .faults.size() == 2);
   CHECK(parse_scenario("faults: []\n", "x.yaml").faults.empty());
   CHECK(refusal(head + good + "  - {role: party-3, round: 1, kind: kil}\n")
             .starts_with("x.yaml:5: faults: kind: 'kil' is not allowed; use kill, "));
@@ -210,8 +211,10 @@ TEST_CASE("the resolved scenario reads back as the same settings") {
         set(field, nlohmann::json::array({1 + random.below(4096), 1 + random.below(4096)}));
       } else if (type_of(field) == "faults") {
         for (std::uint64_t i = random.below(3); i > 0; --i) {
-          settings.faults.push_back({"party-2", 1, "pause", 0.01 + random.uniform(), ""});
-          settings.faults.push_back({"coordinator", 0, "tamper", 1, "swap"});
+          settings.faults.push_back(
+              {"party-2", static_cast<std::uint32_t>(i), "pause", 0.01 + random.uniform(), ""});
+          settings.faults.push_back(
+              {"coordinator", static_cast<std::uint32_t>(i), "tamper", 1, "swap"});
         }
       }
     }

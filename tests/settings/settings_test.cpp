@@ -36,7 +36,7 @@ json any_faults(SeededRandom& random) {
   json list = json::array();
   for (std::uint64_t i = random.below(4); i > 0; --i) {
     const std::string party = "party-" + std::to_string(random.below(1000));
-    json fault{{"role", party}, {"round", random.below(100)}, {"kind", "kill"}};
+    json fault{{"role", party}, {"round", i}, {"kind", "kill"}};
     switch (random.below(4)) {
       case 0:
         fault["kind"] = "pause";
@@ -234,6 +234,10 @@ TEST_CASE("a fault that makes no sense is refused with its place in the list and
         "faults: fault 2: role: only a party can send a corrupt update, not the coordinator");
   CHECK(with(R"({"role": "party-1", "round": 1, "kind": "corrupt", "how": "drop"})") ==
         "faults: fault 2: how: 'drop' is not allowed; use invalid or altered");
+  CHECK(with(R"({"role": "coordinator", "round": 1, "kind": "tamper", "how": "replay"})")
+            .starts_with("faults: fault 2: round: 1 is not allowed; use at least 2"));
+  CHECK(with(R"({"role": "party-1", "round": 3, "kind": "kill"})") ==
+        "faults: fault 2: role, round and kind are those of an earlier fault");
   CHECK(with("[]").starts_with("faults: fault 2: a fault is {role:"));
 }
 
