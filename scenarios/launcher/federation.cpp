@@ -222,13 +222,13 @@ class ProcessFederation : public Federation {
   }
 
   // judge turns a bad exit into an ending. The weightier the nearer to the cause: a fault with a
-  // name of its own, then a death by signal, then any other failure; at the same weight key-holder
-  // and coordinator before parties.
+  // name of its own, then a death by signal, then any other failure; at the same weight the
+  // key-holder before the coordinator before parties.
   [[nodiscard]] std::pair<Ending, int> judge(const wire::Peer& peer, const Exit& exit) const {
-    const int rank = peer.role == wire::Role::kParty ? 0 : 1;
+    const int rank = peer == wire::kKeyHolderPeer ? 2 : peer == wire::kCoordinatorPeer ? 1 : 0;
     if (exit.by_signal) {
       return {{Fault::kRoleFailed, peer_name(peer) + " " + to_string(exit) + round_text()},
-              2 + rank};
+              3 + rank};
     }
     const std::string reason = reason_of(plan_, peer);
     const std::string text =
@@ -236,7 +236,7 @@ class ProcessFederation : public Federation {
         (reason.empty() ? "; see logs/" + to_string(peer) + ".log" : ": " + reason);
     for (const Fault fault : {Fault::kUsage, Fault::kData, Fault::kKeys, Fault::kQuorumLost,
                               Fault::kIntegrity, Fault::kDeadline, Fault::kStorage}) {
-      if (exit.code == exit_code(fault)) return {{fault, text}, 4 + rank};
+      if (exit.code == exit_code(fault)) return {{fault, text}, 6 + rank};
     }
     return {{Fault::kRoleFailed, text}, rank};
   }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "scenarios/launcher/attendance.h"
 #include "scenarios/launcher/manifest.h"
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/record_tail.h"
@@ -315,7 +316,8 @@ class Run {
     RecordTail coordinator(records_path(folder_, wire::kCoordinatorPeer));
     RecordTail party(records_path(folder_, wire::party_peer(0)));
     std::map<std::uint32_t, Progress::Round>
-        rounds;  // what is known of those that are not shown yet
+        rounds;                 // what is known of those that are not shown yet
+    std::uint32_t current = 0;  // round
     std::optional<report::Stopwatch> train_watch;
     report::Stopwatch quiet;  // since the last record of the key-holder
     double patience_s =
@@ -329,8 +331,9 @@ class Run {
       }
       return round;
     };
-    const auto take_events = [&] {
-      for (const report::Event& event : federation.take_events()) {
+    Attendance attendance(settings_.parties);
+    const auto show = [&](const std::vector<report::Event>& happened) {
+      for (const report::Event& event : happened) {
         events.note(event);
         progress_.warn(event.detail);
       }
@@ -340,15 +343,17 @@ class Run {
       for (const auto& record : coordinator.next()) take(record).bytes_up = record.bytes_in;
       for (const auto& record : holder.next()) {
         quiet.restart();
+        show(attendance.take(record));
+        current = std::max(current, record.round + 1);
         patience_s = settings_.deadlines.round_s + kRoundGraceS + restarts_s();
-        Progress::Round& round = take(record);
-        round.evaluation = record.evaluation;
+        Progress::Round& shown = take(record);
+        shown.evaluation = record.evaluation;
         if (record.round == 0) {
           train_watch.emplace();
           progress_.end_phase("everybody is ready, joint statistics summed");
           progress_.begin(settings_.rounds);
         } else {
-          progress_.round(round);
+          progress_.round(shown);
         }
         rounds.erase(rounds.begin(), rounds.upper_bound(record.round));
       }
@@ -356,9 +361,14 @@ class Run {
 
     for (;;) {
       const std::optional<Ending> ending = federation.poll();
-      take_events();
+      show(federation.take_events());
       read_records();
       if (ending) {
+        if (ending->fault == Fault::kIntegrity) {
+          events.note(report::event_now("integrity_fault", std::min(current, settings_.rounds),
+                                        to_string(wire::kKeyHolderPeer), "launcher",
+                                        ending->reason));
+        }
         if (train_watch) figures_.train_s = train_watch->seconds();
         return *ending;
       }
