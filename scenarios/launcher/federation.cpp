@@ -41,6 +41,8 @@ constexpr double kFinishGraceS = 5;
 // How long one poll may start parties.
 constexpr double kStartSliceS = 0.1;
 
+constexpr const char* kAnyPort = "tcp://127.0.0.1:*";
+
 std::uint32_t threads_of(const settings::Settings& settings, const wire::Peer& peer) {
   if (settings.threads > 0) return settings.threads;
   const std::uint32_t processors = std::max(1U, std::thread::hardware_concurrency());
@@ -114,15 +116,20 @@ class ProcessFederation : public Federation {
       : plan_(plan), rounds_(records_path(plan.folder, wire::kKeyHolderPeer)) {
     std::copy_if(plan_.settings.faults.begin(), plan_.settings.faults.end(),
                  std::back_inserter(faults_), settings::is_of_process);
+    if (plan_.resumes) {
+      take_rounds();
+      std::erase_if(faults_, [&](const auto& fault) { return fault.round <= round_; });
+    }
     for (const wire::Peer& peer : all_peers(plan_.settings.parties)) {
       if (*plan_.stop) return;
+      if (plan_.resumes) continue;
       enrolment_.emplace(peer, make_identity(role_file_of(plan_, peer).files.identity));
     }
     start(wire::kCoordinatorPeer);
   }
 
   std::optional<Ending> poll() override {
-    for (const auto& record : rounds_.next()) round_ = std::max(round_, record.round + 1);
+    take_rounds();
     for (const auto& [name, exit] : processes_.poll())
       take_exit(wire::peer_from_string(name), exit);
     if (first_failure_) {
@@ -147,14 +154,31 @@ class ProcessFederation : public Federation {
 
  private:
   [[nodiscard]] std::filesystem::path role_path(const wire::Peer& peer, const char* suffix) const {
-    return plan_.folder / "roles" / (to_string(peer) + suffix);
+    return launcher::role_path(plan_.folder, peer, suffix);
+  }
+
+  void take_rounds() {
+    for (const auto& record : rounds_.next()) round_ = std::max(round_, record.round + 1);
+  }
+
+  // start_again starts a role of an earlier part of the run, on a new port.
+  void start_again(const wire::Peer& peer) {
+    settings::RoleFile role = settings::read_role_file(role_path(peer, ".json"));
+    if (!role.link.bind.empty()) {
+      role.link.bind = kAnyPort;
+      std::filesystem::remove(role.files.endpoint);
+    }
+    role.link.servers = endpoints_;
+    settings::write_role_file(role_path(peer, ".json"), role);
+    launch(peer);
   }
 
   void start(const wire::Peer& peer) {
+    if (plan_.resumes) return start_again(peer);
     settings::RoleFile role = role_file_of(plan_, peer);
     role.enrolment = settings::enrolment_for(peer, enrolment_);
     if (peer.role != wire::Role::kParty) {
-      role.link.bind = "tcp://127.0.0.1:*";
+      role.link.bind = kAnyPort;
       role.files.endpoint = role_path(peer, ".endpoint");
     }
     role.link.servers = endpoints_;
@@ -422,6 +446,11 @@ std::filesystem::path records_path(const std::filesystem::path& folder, const wi
 
 std::filesystem::path model_path(const std::filesystem::path& folder) {
   return folder / "model.safetensors";
+}
+
+std::filesystem::path role_path(const std::filesystem::path& folder, const wire::Peer& peer,
+                                const char* suffix) {
+  return folder / "roles" / (to_string(peer) + suffix);
 }
 
 std::string peer_name(const wire::Peer& peer) {

@@ -34,6 +34,7 @@ struct FederationPlan {
   std::filesystem::path public_key, secret_key;  // empty when cipher is none
   std::filesystem::path test;                    // test set
   const std::atomic<bool>* stop = nullptr;       // ends what takes long; must not be null
+  bool resumes = false;  // the role files are there, of an earlier part of the run
 };
 
 // records_path is where `peer` writes its records; model_path where the key-holder writes the
@@ -41,6 +42,10 @@ struct FederationPlan {
 [[nodiscard]] std::filesystem::path records_path(const std::filesystem::path& folder,
                                                  const wire::Peer& peer);
 [[nodiscard]] std::filesystem::path model_path(const std::filesystem::path& folder);
+
+// role_path is where start_processes keeps what belongs to `peer`: ".json" is its role file.
+[[nodiscard]] std::filesystem::path role_path(const std::filesystem::path& folder,
+                                              const wire::Peer& peer, const char* suffix);
 
 // peer_name is what people call a role: "party 3", "key-holder". all_peers lists coordinator,
 // key-holder, parties.
@@ -80,7 +85,9 @@ class Federation {
 // poll. A party that is killed by a signal has dropped out, and the others go on as long as the
 // key-holder does; a coordinator or key-holder that dies, or a role that fails by itself, ends the
 // federation. The process faults of the scenario are done here, when the key-holder's records show
-// that their round has come. Once `stop` is true nothing more is started, and poll says so.
+// that their round has come. When the plan resumes a run, every role gets its old role file with
+// the new ports, and faults up to the round that ran then are not done again. Once `stop` is true
+// nothing more is started, and poll says so.
 [[nodiscard]] std::unique_ptr<Federation> start_processes(const FederationPlan& plan);
 
 // start_in_memory runs the same sessions over MemoryLink in one thread of this process. Their log

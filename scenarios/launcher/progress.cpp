@@ -82,12 +82,14 @@ void Progress::end_phase(const std::string& result, std::optional<double> second
   if (verbosity_ == Verbosity::kNormal) print(line);
 }
 
-void Progress::begin(std::uint32_t rounds) {
+void Progress::begin(std::uint32_t rounds, std::uint32_t first) {
   const std::lock_guard lock(mutex_);
   leave();
   phase_ = "train";
   rounds_ = rounds;
+  first_ = first;
   round_ = {};
+  round_.round = first;
   round_at_s_ = 0;
   evaluation_.reset();
   watch_.restart();
@@ -159,8 +161,8 @@ std::string Progress::round_line() const {
   }
   if (round >= rounds_) {
     line += "  in " + duration_text(round_at_s_);
-  } else if (round > 0) {
-    const double left = round_at_s_ / round * (rounds_ - round);
+  } else if (round > first_) {
+    const double left = round_at_s_ / (round - first_) * (rounds_ - round);
     line += "  ETA " + duration_text(std::max(0.0, left - (watch_.seconds() - round_at_s_)));
   }
   std::string details;

@@ -40,8 +40,9 @@ class Progress {
   void update_phase(const std::string& doing);
   void end_phase(const std::string& result, std::optional<double> seconds = {});
 
-  // begin announces the first gradient round; round is told of every later one.
-  void begin(std::uint32_t rounds);
+  // begin announces the first gradient round, or `first` when those before it were done in an
+  // earlier part of the run; round is told of every later one.
+  void begin(std::uint32_t rounds, std::uint32_t first = 0);
   struct Round {
     std::uint32_t round = 0;
     std::optional<report::Evaluation> evaluation;
@@ -72,6 +73,7 @@ class Progress {
   std::string phase_, doing_;  // empty: none is going on
   report::Stopwatch watch_;    // since the phase began
   std::uint32_t rounds_ = 0;   // of the training; 0: no training is going on
+  std::uint32_t first_ = 0;    // round that was done when this part of it began
   Round round_;                // the latest
   double round_at_s_ = 0;
   std::optional<report::Evaluation> evaluation_;  // the latest

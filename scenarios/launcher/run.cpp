@@ -13,6 +13,7 @@
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/record_tail.h"
 #include "scenarios/launcher/result_text.h"
+#include "scenarios/launcher/resume.h"
 #include "scenarios/launcher/scenario.h"
 #include "scenarios/launcher/summary.h"
 #include "shared/core/file.h"
@@ -52,8 +53,9 @@ class Run {
   }
 
   void go() {
-    if (settings_.runtime == "memory") refuse_process_faults("runtime: memory has no processes");
     make_folders({"logs", "records", "shards", "roles", "keys"}, {"shards", "roles", "keys"});
+    lock_.emplace(folder_, FolderLock::Kind::kNew);
+    if (settings_.runtime == "memory") refuse_process_faults("runtime: memory has no processes");
     (void)role::limits_of(settings_);  // whether bits, parties, key size and network fit
     announce();
     progress_.say("results: " + options_.folder.string());
@@ -64,6 +66,24 @@ class Run {
     }
     prepare(options_.keys.empty() ? folder_ / "keys" : std::filesystem::absolute(options_.keys),
             shards);
+    train();
+  }
+
+  // claim makes sure that the folder holds a run that can go on, and that nobody else does that.
+  // Throws ConfigError.
+  void claim() {
+    lock_.emplace(folder_, FolderLock::Kind::kOld);
+    const InterruptedRun interrupted = read_interrupted_run(folder_);
+    id_ = interrupted.run;
+    take_figures(interrupted.manifest);
+    resumes_ = true;
+  }
+
+  // go_on is go for a run that was claimed.
+  void go_on() {
+    announce();
+    progress_.say("results: " + options_.folder.string());
+    require_files();
     train();
   }
 
@@ -115,15 +135,17 @@ class Run {
     } catch (const Error& error) {
       if (ending.fault == Fault::kNone) ending = {Fault::kRoleFailed, error.what()};
     }
-    figures_.wall_s = watch_.seconds();
-    json summary = summary_of(settings_, records, ending, figures_);
-    if (ending.fault == Fault::kNone && summary["model_digest"].is_null()) {
+    if (ending.fault == Fault::kNone && model_digest_of(records).is_null()) {
       ending = {Fault::kRoleFailed, "the key-holder ended without a model"};
-      summary = summary_of(settings_, records, ending, figures_);
     }
+    const json part = part_of(ending, started_, watch_.seconds(), figures_.train_s);
+    report::RecordWriter(launcher_records_path(folder_)).end(part);
+    records.parts.push_back(part);
+    json summary = summary_of(settings_, records, ending, figures_);
     write_rounds(folder_ / "rounds.jsonl", records);
     write_file_atomic(folder_ / "summary.json", json_text(summary));
-    return {std::move(ending), std::move(summary)};
+    const bool is_over = ending.fault == Fault::kNone || !lock_;
+    return {std::move(ending), std::move(summary), !is_over && can_resume(folder_)};
   }
 
  private:
@@ -266,16 +288,20 @@ class Run {
   // take_manifest keeps the manifest of a prepared run with its results.
   void take_manifest(const std::filesystem::path& path) {
     const std::string text = read_text_file(path);
+    take_figures(json::parse(text, nullptr, false));
+    write_file_atomic(folder_ / "manifest.json", text);
+  }
+
+  void take_figures(const json& manifest) {
     try {
-      const json manifest = json::parse(text);
       figures_.data = manifest.at("data").at("source").get<std::string>();
       figures_.kernel = manifest.value("kernel", "");
       figures_.keygen_s = manifest.at("prepared").at("keygen_s").get<double>();
       figures_.data_s = manifest.at("prepared").at("data_s").get<double>();
     } catch (const json::exception& error) {
-      throw ConfigError(path.string() + ": not the manifest of a prepared run: " + error.what());
+      throw ConfigError(std::string("manifest.json is not that of a prepared run: ") +
+                        error.what());
     }
-    write_file_atomic(folder_ / "manifest.json", text);
   }
 
   void train() {
@@ -290,8 +316,10 @@ class Run {
     }
     plan.test = data_.test;
     plan.stop = options_.stop;
-    progress_.begin_phase("start", "starting coordinator, key-holder and " +
-                                       std::to_string(settings_.parties) + " parties");
+    plan.resumes = resumes_;
+    progress_.begin_phase("start", (resumes_ ? "going on: " : "") +
+                                       std::string("starting coordinator, key-holder and " +
+                                                   std::to_string(settings_.parties) + " parties"));
     const auto federation =
         settings_.runtime == "memory" ? start_in_memory(plan) : start_processes(plan);
     end_with(watch_over(*federation, *options_.stop));
@@ -318,6 +346,7 @@ class Run {
     std::map<std::uint32_t, Progress::Round>
         rounds;                 // what is known of those that are not shown yet
     std::uint32_t current = 0;  // round
+    bool is_shown = false;      // training, as a phase
     std::optional<report::Stopwatch> train_watch;
     report::Stopwatch quiet;  // since the last record of the key-holder
     double patience_s =
@@ -338,6 +367,16 @@ class Run {
         progress_.warn(event.detail);
       }
     };
+    if (resumes_) {
+      for (const auto& record : holder.next()) {
+        (void)attendance.take(record);
+        current = std::max(current, record.round + 1);
+      }
+      for (RecordTail* tail : {&coordinator, &party}) tail->skip();
+      train_watch.emplace();
+      show({report::event_now("run_resumed", current, "launcher", "launcher",
+                              "the run goes on in round " + std::to_string(current))});
+    }
     const auto read_records = [&] {
       for (const auto& record : party.next()) take(record);
       for (const auto& record : coordinator.next()) take(record).bytes_up = record.bytes_in;
@@ -348,10 +387,12 @@ class Run {
         patience_s = settings_.deadlines.round_s + kRoundGraceS + restarts_s();
         Progress::Round& shown = take(record);
         shown.evaluation = record.evaluation;
-        if (record.round == 0) {
-          train_watch.emplace();
-          progress_.end_phase("everybody is ready, joint statistics summed");
-          progress_.begin(settings_.rounds);
+        if (record.round == 0 || (resumes_ && !is_shown)) {
+          is_shown = true;
+          if (!resumes_) train_watch.emplace();
+          progress_.end_phase(record.round == 0 ? "everybody is ready, joint statistics summed"
+                                                : "everybody is back");
+          progress_.begin(settings_.rounds, record.round);
         } else {
           progress_.round(shown);
         }
@@ -390,6 +431,9 @@ class Run {
   wire::RunId id_{};
   DataSource data_;
   Figures figures_;
+  bool resumes_ = false;
+  std::optional<FolderLock> lock_;
+  const std::string started_ = utc_now();
   report::Stopwatch watch_;
   report::Stopwatch key_watch_;
 };
@@ -412,6 +456,12 @@ Ending ending_of(Work work) {
 RunResult run_scenario(const RunOptions& options, Progress& progress) {
   Run run(options, progress);
   return run.finish(ending_of([&] { run.go(); }));
+}
+
+RunResult resume_run(const RunOptions& options, Progress& progress) {
+  Run run(options, progress);
+  run.claim();
+  return run.finish(ending_of([&] { run.go_on(); }));
 }
 
 Ending prepare_roles(const RunOptions& options, const RoleView& view,

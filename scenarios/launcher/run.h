@@ -30,6 +30,7 @@ struct RunOptions {
 struct RunResult {
   Ending ending;
   nlohmann::json summary;
+  bool can_resume = false;  // resume_run can go on with it
 };
 
 // run_scenario runs the scenario in options.folder and leaves there scenario.yaml, manifest.json,
@@ -38,6 +39,12 @@ struct RunResult {
 // twice and round_s for the first round, round_s + 10 s for each later one. When it returns, no
 // process of the run is left. A fault of the run is a result, not an exception.
 [[nodiscard]] RunResult run_scenario(const RunOptions& options, Progress& progress);
+
+// resume_run goes on with the run in options.folder, which was interrupted or failed: with the same
+// keys, data and role files, from where the key-holder's state has it. Its results are those of the
+// whole run. options.settings are those of the folder. Throws ConfigError, as read_interrupted_run
+// does, and leaves the folder as it is.
+[[nodiscard]] RunResult resume_run(const RunOptions& options, Progress& progress);
 
 // prepare_roles does the first half of a run whose roles start elsewhere: it makes the role folders
 // in `roles` (see deployment.h) with a new key set and everybody's data, and leaves in roles/run

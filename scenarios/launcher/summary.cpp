@@ -36,6 +36,16 @@ json phases_of(const Records& records) {
   return sums;
 }
 
+json parts_of(const Records& records) {
+  json parts = json::array();
+  for (json part : records.parts) {
+    part.erase("end");
+    part.erase("role");
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
 json events_of(const Records& records) {
   json events = json::array();
   for (const report::Event& event : records.events) events.push_back(to_json(event));
@@ -89,6 +99,18 @@ std::filesystem::path launcher_records_path(const std::filesystem::path& folder)
   return folder / "records" / "launcher.jsonl";
 }
 
+json part_of(const Ending& ending, const std::string& started, double wall_s, double train_s) {
+  return {{"end", true},        {"role", "launcher"}, {"status", to_string(ending.fault)},
+          {"started", started}, {"wall_s", wall_s},   {"train_s", train_s}};
+}
+
+json model_digest_of(const Records& records) {
+  for (const json& end : records.ends) {
+    if (end.contains("model_digest")) return end["model_digest"];
+  }
+  return {};
+}
+
 Records gather_records(const std::filesystem::path& folder, std::uint32_t parties) {
   Records records;
   const auto take = [&](const std::filesystem::path& path, bool is_party) {
@@ -106,7 +128,15 @@ Records gather_records(const std::filesystem::path& folder, std::uint32_t partie
   for (const wire::Peer& peer : all_peers(parties)) {
     take(records_path(folder, peer), peer.role == wire::Role::kParty);
   }
-  take(launcher_records_path(folder), false);
+  if (const auto path = launcher_records_path(folder); std::filesystem::exists(path)) {
+    for (json& line : report::read_records(path)) {
+      if (report::kind_of(line) == report::LineKind::kEvent) {
+        records.events.push_back(report::event_from_json(line));
+      } else {
+        records.parts.push_back(std::move(line));
+      }
+    }
+  }
   // The peers were read in the order in which they are listed: a stable sort keeps it.
   std::stable_sort(records.rounds.begin(), records.rounds.end(),
                    [](const auto& a, const auto& b) { return a.round < b.round; });
@@ -147,11 +177,15 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
     last = &record;
     if (best == nullptr || record.evaluation->cost < best->evaluation->cost) best = &record;
   }
-  json digest;
+  double wall_s = records.parts.empty() ? figures.wall_s : 0;
+  double train_s = records.parts.empty() ? figures.train_s : 0;
+  for (const json& part : records.parts) {
+    wall_s += part.value("wall_s", 0.0);
+    train_s += part.value("train_s", 0.0);
+  }
   double peak_rss_mib = 0;
   json party_private_mib;
   for (const json& end : records.ends) {
-    if (end.contains("model_digest")) digest = end["model_digest"];
     peak_rss_mib = std::max(peak_rss_mib, end.value("peak_rss_mib", 0.0));
     if (end.value("role", "").starts_with("party-") && end.contains("private_mib")) {
       party_private_mib =
@@ -175,17 +209,18 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
       {"final", last == nullptr ? json() : quality_of(*last)},
       {"best", best == nullptr ? json() : quality_of(*best)},
       {"confusion", last == nullptr ? json() : json(last->evaluation->confusion)},
-      {"model_digest", digest},
+      {"model_digest", model_digest_of(records)},
       {"bytes_up", records.bytes_up},
       {"bytes_down", records.bytes_down},
       {"clipped_values", clipped},
-      {"wall_s", figures.wall_s},
-      {"train_s", figures.train_s},
+      {"wall_s", wall_s},
+      {"train_s", train_s},
       {"keygen_s", figures.keygen_s},
       {"data_s", figures.data_s},
       {"phase_s", phases_of(records)},
       {"peak_rss_mib", peak_rss_mib},
       {"party_private_mib", party_private_mib},
+      {"parts", parts_of(records)},
       {"events", events_of(records)}};
   if (ending.fault != Fault::kNone) summary["reason"] = ending.reason;
   return summary;

@@ -70,7 +70,8 @@ std::string complete_value(const CLI::Option& option) {
   }
   const std::string name = option.get_name();
   if (name == "SCENARIO") return "_blindsum_scenarios";
-  if (name.ends_with("DIR") || name == "--data" || name == "--out" || name == "--keys") {
+  if (name.ends_with("DIR") || name == "--data" || name == "--out" || name == "--keys" ||
+      name == "--resume") {
     return "_blindsum_folders";
   }
   if (name != "--set") return "";

@@ -109,6 +109,10 @@ int finish_job(const RunArguments& arguments, const RunOptions& options, const R
   if (result.ending.fault != Fault::kNone) {
     std::cerr << "blindsum: " << to_string(result.ending.fault) << ": " << result.ending.reason
               << " (records and logs: " << options.folder.string() << ")\n";
+    if (result.can_resume) {
+      std::cerr << "blindsum: to go on with it: blindsum run --resume " << options.folder.string()
+                << "\n";
+    }
   }
   if (result.ending.fault == Fault::kNone && !std::cout.flush()) {
     throw ConfigError("standard output cannot be written; the results are in " +
@@ -117,12 +121,12 @@ int finish_job(const RunArguments& arguments, const RunOptions& options, const R
   return exit_code(result.ending.fault);
 }
 
-int run_job(const RunArguments& arguments, const std::string& suffix,
+namespace {
+
+// work_in does `work` in a folder that is there, and finishes.
+int work_in(const RunArguments& arguments, const RunOptions& options,
             const std::function<RunResult(const RunOptions&, Progress&)>& work,
             const Describe& describe) {
-  start_log("blindsum", "warn");
-  RunOptions options = arguments.options();
-  options.folder = make_result_folder(arguments.out, options.settings.name + suffix);
   Progress progress(arguments.verbosity());
   const RunResult result = work(options, progress);
   progress.end();
@@ -130,13 +134,51 @@ int run_job(const RunArguments& arguments, const std::string& suffix,
   return finish_job(arguments, options, result, progress.terminal(), describe);
 }
 
+int resume_job(const RunArguments& arguments, const std::filesystem::path& folder) {
+  start_log("blindsum", "warn");
+  RunOptions options;
+  options.folder = folder;
+  options.settings = load_scenario(folder / "scenario.yaml");
+  options.programs = programs_directory();
+  options.stop = &stop_requested();
+  catch_stop_signals();
+  return work_in(arguments, options, resume_run, describe_run);
+}
+
+}  // namespace
+
+int run_job(const RunArguments& arguments, const std::string& suffix,
+            const std::function<RunResult(const RunOptions&, Progress&)>& work,
+            const Describe& describe) {
+  start_log("blindsum", "warn");
+  RunOptions options = arguments.options();
+  options.folder = make_result_folder(arguments.out, options.settings.name + suffix);
+  return work_in(arguments, options, work, describe);
+}
+
 void add_run(CLI::App& app, Job& job) {
   const auto arguments = std::make_shared<RunArguments>();
+  const auto old = std::make_shared<std::string>();
   auto* verb = app.add_subcommand("run", "Run a scenario");
   arguments->add_to(*verb);
+  auto* resume = verb->add_option("--resume", *old, "Result folder of a run to go on with");
+  resume->type_name("DIR");
+  verb->get_option("SCENARIO")->required(false);
+  for (CLI::Option* option : verb->get_options()) {
+    const bool is_of_new_run = option->get_name() == "SCENARIO" || option->get_name() == "--set" ||
+                               option->get_name() == "--parties" ||
+                               option->get_name() == "--data" || option->get_name() == "--out" ||
+                               option->get_name() == "--keys";
+    if (is_of_new_run) resume->excludes(option);
+  }
   verb->footer("Example: blindsum run scenarios/kdd-iid-10.yaml --parties 5 --set rounds=20");
-  verb->callback([arguments, &job] {
-    job = [=] { return run_job(*arguments, "", run_scenario, describe_run); };
+  verb->callback([arguments, old, &job] {
+    if (arguments->scenario.empty() && old->empty()) throw CLI::RequiredError("SCENARIO");
+    if (old->empty()) {
+      job = [=] { return run_job(*arguments, "", run_scenario, describe_run); };
+    } else {
+      job = [=] { return resume_job(*arguments, *old); };
+    }
   });
 }
 

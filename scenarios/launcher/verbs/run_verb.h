@@ -14,7 +14,7 @@ namespace blindsum::launcher {
 
 // RunArguments are the options of a verb that runs a scenario.
 struct RunArguments {
-  std::string scenario;
+  std::string scenario;  // empty: not given
   std::string parties;
   std::vector<std::string> sets;
   std::string data, out = "runs", keys;
