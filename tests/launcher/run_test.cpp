@@ -160,6 +160,7 @@ TEST_CASE("a party that is killed is an event with its round, and the key-holder
   write_file_atomic(folder.path() / "blindsum-coordinator", listen + "exec sleep 60\n", 0755);
   report::RoundRecord record;
   record.role = "keyholder";
+  record.contributors = {0, 1, 2};
   write_file_atomic(folder.path() / "blindsum-keyholder",
                     listen + "echo '" + report::to_json(record).dump() + "' > '" +
                         records_path(options.folder, wire::kKeyHolderPeer).string() +
