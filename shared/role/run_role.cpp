@@ -137,6 +137,13 @@ int run(wire::Role role, const std::string& path, const MakeProgram& make) {
     if (!file.files.endpoint.empty()) {
       write_file_atomic(file.files.endpoint, link.endpoint() + "\n");
     }
+    std::optional<wire::TrafficLog> log;
+    if (!file.files.traffic.empty()) {
+      log.emplace(file.files.traffic);
+      link.tap = [&log](wire::Direction direction, const wire::Peer& peer, ByteView message) {
+        log->add(direction, peer, message);
+      };
+    }
     link.run(*program.session, stop_requested);
     traffic = link.traffic();
     Ending ending = program.session->finished()

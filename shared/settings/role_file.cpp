@@ -19,7 +19,7 @@ using nlohmann::json;
 constexpr std::size_t kMaxRoleFileBytes = std::size_t{64} << 20;
 
 using PathField = std::pair<std::string_view, std::filesystem::path RoleFile::Files::*>;
-constexpr std::array<PathField, 11> kPathFields{{
+constexpr std::array<PathField, 12> kPathFields{{
     {"identity", &RoleFile::Files::identity},
     {"public_key", &RoleFile::Files::public_key},
     {"secret_key", &RoleFile::Files::secret_key},
@@ -30,6 +30,7 @@ constexpr std::array<PathField, 11> kPathFields{{
     {"records", &RoleFile::Files::records},
     {"endpoint", &RoleFile::Files::endpoint},
     {"model", &RoleFile::Files::model},
+    {"traffic", &RoleFile::Files::traffic},
     {"log", &RoleFile::Files::log},
 }};
 

@@ -39,6 +39,7 @@ struct RoleFile {
     std::filesystem::path records;   // .jsonl of this role
     std::filesystem::path endpoint;  // written by a role that binds: its endpoint, one line
     std::filesystem::path model;     // key-holder: model.safetensors
+    std::filesystem::path traffic;   // coordinator: what it receives and sends; empty: not kept
     std::filesystem::path log;       // a copy of the lines on standard error; empty: none
   } files;
 };

@@ -12,6 +12,7 @@
 #include "shared/core/random.h"
 #include "shared/wire/codec.h"
 #include "shared/wire/session.h"
+#include "shared/wire/traffic_log.h"
 
 namespace blindsum::wire {
 
@@ -77,6 +78,10 @@ class ZmqLink {
 
   // on_rejected is told of every message that is refused: peer (as text, "?" when unknown) and why.
   std::function<void(std::string_view, std::string_view)> on_rejected;
+
+  // tap, when set, is shown every message as it is encoded: what is received before it is judged,
+  // what is sent once it is queued.
+  std::function<void(Direction, const Peer&, ByteView)> tap;
 
  private:
   struct Impl;

@@ -191,6 +191,7 @@ struct ZmqLink::Impl : MessageSink {
     }
     ++traffic.messages_out;
     traffic.bytes_out += bytes.size();
+    if (link.tap) link.tap(Direction::kOut, to, bytes);
     return true;
   }
 
@@ -292,6 +293,7 @@ struct ZmqLink::Impl : MessageSink {
   void receive(const Peer& from, ByteView bytes, Session& session) {
     ++traffic.messages_in;
     traffic.bytes_in += bytes.size();
+    if (link.tap) link.tap(Direction::kIn, from, bytes);
     const auto refusal = deliver(config.limits, config.run, from, bytes, session, *this);
     if (refusal) reject(to_string(from), *refusal);
   }

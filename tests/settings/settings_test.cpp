@@ -101,7 +101,7 @@ RoleFile example_role() {
   role.files = {
       "roles/party-3.secret", "keys/public.key",   "keys/secret.key", "tables",
       "shards/party-3.csv",   "test.csv",          "state",           "records/party.jsonl",
-      "roles/party.endpoint", "model.safetensors", "logs/party.log"};
+      "roles/party.endpoint", "model.safetensors", "traffic.log",     "logs/party.log"};
   return role;
 }
 
@@ -271,6 +271,7 @@ TEST_CASE("a role file reads back as it was written") {
   CHECK(read.files.state == "state");
   CHECK(read.files.tables == "tables");
   CHECK(read.files.model == "model.safetensors");
+  CHECK(read.files.traffic == "traffic.log");
   CHECK(read.files.log == "logs/party.log");
   CHECK(read.threads == 2);
 }
