@@ -10,6 +10,7 @@
 #include "shared/core/bytes.h"
 #include "shared/core/random.h"
 #include "shared/crypto/kernels/limbs.h"
+#include "shared/crypto/secret/marker.h"
 
 namespace blindsum::crypto {
 

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "shared/crypto/kernels/kernel.h"
+#include "shared/crypto/secret/marker.h"
 
 namespace blindsum::crypto::kernels {
 
