@@ -73,6 +73,8 @@ settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& pe
     role.files.test = plan.test;
     role.files.model = model_path(plan.folder);
     role.files.state = plan.folder / "state";
+  } else if (peer.role == wire::Role::kCoordinator) {
+    role.files.traffic = plan.traffic;
   } else if (peer.role == wire::Role::kParty) {
     role.files.shard = shard_path(plan.folder / "shards", peer.id);
   }
@@ -152,7 +154,21 @@ class ProcessFederation : public Federation {
     return {};
   }
 
+  [[nodiscard]] std::map<wire::Peer, Program> programs() const override {
+    std::map<wire::Peer, Program> programs;
+    for (const auto& [name, pid] : processes_.pids()) {
+      const wire::Peer peer = wire::peer_from_string(name);
+      programs.emplace(peer, Program{pid, program_file(peer)});
+    }
+    return programs;
+  }
+
  private:
+  [[nodiscard]] std::filesystem::path program_file(const wire::Peer& peer) const {
+    return plan_.programs / (peer.role == wire::Role::kCoordinator ? "blindsum-coordinator"
+                             : peer.role == wire::Role::kKeyHolder ? "blindsum-keyholder"
+                                                                   : "blindsum-party");
+  }
   [[nodiscard]] std::filesystem::path role_path(const wire::Peer& peer, const char* suffix) const {
     return launcher::role_path(plan_.folder, peer, suffix);
   }
@@ -188,11 +204,8 @@ class ProcessFederation : public Federation {
 
   // launch starts the program of `peer` with its role file.
   void launch(const wire::Peer& peer) {
-    const char* program = peer.role == wire::Role::kCoordinator ? "blindsum-coordinator"
-                          : peer.role == wire::Role::kKeyHolder ? "blindsum-keyholder"
-                                                                : "blindsum-party";
     processes_.start(to_string(peer),
-                     {(plan_.programs / program).string(), role_path(peer, ".json").string()},
+                     {program_file(peer).string(), role_path(peer, ".json").string()},
                      plan_.folder / "logs" / (to_string(peer) + ".log"));
   }
 

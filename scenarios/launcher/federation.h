@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "shared/core/error.h"
 #include "shared/report/records.h"
 #include "shared/settings/role_file.h"
@@ -33,6 +35,7 @@ struct FederationPlan {
   std::filesystem::path programs;                // folder of the role programs
   std::filesystem::path public_key, secret_key;  // empty when cipher is none
   std::filesystem::path test;                    // test set
+  std::filesystem::path traffic;                 // of the coordinator; empty: not recorded
   const std::atomic<bool>* stop = nullptr;       // ends what takes long; must not be null
   bool resumes = false;  // the role files are there, of an earlier part of the run
 };
@@ -69,6 +72,14 @@ class Federation {
 
   // take_events returns what happened beside the ordinary course since the last call.
   [[nodiscard]] std::vector<report::Event> take_events() { return std::exchange(events_, {}); }
+
+  // programs lists the roles that run as processes of their own on this machine now, and what they
+  // were started from.
+  struct Program {
+    pid_t pid = 0;
+    std::filesystem::path file;
+  };
+  [[nodiscard]] virtual std::map<wire::Peer, Program> programs() const { return {}; }
 
  protected:
   void note(std::string event, std::uint32_t round, const wire::Peer& peer, std::string detail) {

@@ -51,6 +51,9 @@ class Processes {
   [[nodiscard]] std::size_t running() const { return running_.size(); }
   [[nodiscard]] bool is_running(const std::string& name) const { return running_.contains(name); }
 
+  // pids lists what runs, by name.
+  [[nodiscard]] const std::map<std::string, pid_t>& pids() const { return running_; }
+
   // poll_interval is how long a loop around poll may sleep: 10 ms, more with hundreds of children.
   [[nodiscard]] std::chrono::milliseconds poll_interval() const;
 

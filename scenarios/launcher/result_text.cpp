@@ -48,6 +48,23 @@ std::string phases_text(const json& phases, double rounds) {
   return text;
 }
 
+// proof_text says in one line what the proof of encryption came to.
+std::string proof_text(const json& proof, const Terminal& terminal) {
+  const auto verdict = proof.at("verdict").get<std::string>();
+  if (verdict == "not checked") return verdict + ": " + proof.at("reason").get<std::string>();
+  std::string text = terminal.paint(verdict == "passed" ? Style::kGood : Style::kBad, verdict);
+  text += "  " + std::to_string(proof.at("checks").size()) + " checks of " +
+          std::to_string(proof.at("messages").get<std::uint64_t>()) + " messages, " +
+          bytes_text(proof.at("bytes").get<double>()) + ", that the coordinator handled";
+  std::string open;
+  for (const json& check : proof.at("checks")) {
+    if (check.at("verdict") == "not checked") {
+      open += (open.empty() ? "; not checked: " : ", ") + check.at("name").get<std::string>();
+    }
+  }
+  return text + open;
+}
+
 }  // namespace
 
 std::string security_text(const settings::Settings& settings) {
@@ -77,6 +94,9 @@ std::string result_text(const settings::Settings& settings, const json& summary,
        is_encrypted ? terminal.paint(Style::kGood, "ENCRYPTED") + "  " + security_text(settings)
                     : terminal.paint(Style::kBad, "NOT ENCRYPTED") +
                           "  cipher none: every update was sent in the clear");
+  if (summary.contains("encryption_proof")) {
+    line("proof", proof_text(summary.at("encryption_proof"), terminal));
+  }
   const json& final = summary.at("final");
   line("accuracy", terminal.paint(Style::kBold, percent(final.at("accuracy").get<double>())) +
                        "   macro-F1 " + fixed(final.at("macro_f1").get<double>(), 4) +

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "scenarios/launcher/attendance.h"
+#include "scenarios/launcher/encryption_proof.h"
 #include "scenarios/launcher/manifest.h"
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/record_tail.h"
@@ -32,6 +33,7 @@ constexpr std::chrono::seconds kKeygenDeadline{600};
 constexpr std::chrono::seconds kKeyCheckDeadline{60};
 constexpr double kRoundGraceS = 10;
 constexpr std::chrono::milliseconds kPollInterval{10};
+constexpr double kLookIntervalS = 0.2;
 
 // RunFault is a fault with its name, on the way from where it was found to run_scenario.
 struct RunFault {
@@ -142,6 +144,7 @@ class Run {
     report::RecordWriter(launcher_records_path(folder_)).end(part);
     records.parts.push_back(part);
     json summary = summary_of(settings_, records, ending, figures_);
+    if (is_encrypted()) summary["encryption_proof"] = to_json(proof_);
     write_rounds(folder_ / "rounds.jsonl", records);
     write_file_atomic(folder_ / "summary.json", json_text(summary));
     const bool is_over = ending.fault == Fault::kNone || !lock_;
@@ -317,12 +320,51 @@ class Run {
     plan.test = data_.test;
     plan.stop = options_.stop;
     plan.resumes = resumes_;
+    const bool are_processes = settings_.runtime != "memory";
+    if (are_processes && (is_encrypted() || options_.keep_traffic)) plan.traffic = traffic_path();
+    proof_ = not_proved(are_processes ? "the run did not come to its end"
+                                      : "runtime memory: all roles are one process, nothing is "
+                                        "sent");
     progress_.begin_phase("start", (resumes_ ? "going on: " : "") +
                                        std::string("starting coordinator, key-holder and " +
                                                    std::to_string(settings_.parties) + " parties"));
     const auto federation =
         settings_.runtime == "memory" ? start_in_memory(plan) : start_processes(plan);
-    end_with(watch_over(*federation, *options_.stop));
+    const Ending ending = watch_over(*federation, *options_.stop);
+    if (are_processes && is_encrypted() && ending.fault == Fault::kNone) prove();
+    // A recording that speaks against the run stays.
+    if (!options_.keep_traffic && proof_.verdict != Verdict::kFailed) {
+      std::error_code ignored;  // one that was never made
+      std::filesystem::remove(traffic_path(), ignored);
+    }
+    end_with(ending);
+    check_stop();
+    if (proof_.verdict == Verdict::kFailed) {
+      fail(Fault::kIntegrity, "the proof of encryption failed: " + proof_.reason +
+                                  " (recorded traffic: traffic.log in the folder)");
+    }
+  }
+
+  [[nodiscard]] std::filesystem::path traffic_path() const { return folder_ / "traffic.log"; }
+
+  // prove examines the recorded traffic of a run that has ended well.
+  void prove() {
+    progress_.begin_phase("proof", "examining the recorded traffic");
+    ProofInput input;
+    input.settings = settings_;
+    input.traffic = traffic_path();
+    input.public_key = keys_ / "public.key";
+    input.secret_key = keys_ / "secret.key";
+    input.model = model_path(folder_);
+    for (const wire::Peer& peer : all_peers(settings_.parties)) {
+      if (peer.role == wire::Role::kParty) {
+        input.shards.push_back(shard_path(folder_ / "shards", peer.id));
+      }
+      input.identities.push_back(folder_ / "roles" / (to_string(peer) + ".secret"));
+    }
+    input.programs = programs_.seen();
+    proof_ = prove_encryption(input, *options_.stop);
+    progress_.end_phase("proof of encryption " + std::string(to_string(proof_.verdict)));
   }
 
   static void end_with(const Ending& ending) {
@@ -348,6 +390,8 @@ class Run {
     std::uint32_t current = 0;  // round
     bool is_shown = false;      // training, as a phase
     std::optional<report::Stopwatch> train_watch;
+    report::Stopwatch look_watch;
+    bool has_looked = false;
     report::Stopwatch quiet;  // since the last record of the key-holder
     double patience_s =
         2 * settings_.deadlines.start_s + settings_.deadlines.round_s + kRoundGraceS + restarts_s();
@@ -403,6 +447,11 @@ class Run {
     for (;;) {
       const std::optional<Ending> ending = federation.poll();
       show(federation.take_events());
+      if (!has_looked || look_watch.seconds() > kLookIntervalS) {
+        programs_.look(federation.programs());
+        look_watch.restart();
+        has_looked = true;
+      }
       read_records();
       if (ending) {
         if (ending->fault == Fault::kIntegrity) {
@@ -434,6 +483,8 @@ class Run {
   bool resumes_ = false;
   std::optional<FolderLock> lock_;
   const std::string started_ = utc_now();
+  ProgramWatch programs_;
+  Proof proof_ = not_proved("the run did not come to its end");
   report::Stopwatch watch_;
   report::Stopwatch key_watch_;
 };

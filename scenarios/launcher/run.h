@@ -24,6 +24,7 @@ struct RunOptions {
   std::optional<DataSource> data;           // found already; else it is looked up
   std::filesystem::path keys;               // key set to use; empty: a new one in folder/keys
   std::filesystem::path enrolment;          // prepare_roles: of roles that have their identities
+  bool keep_traffic = false;                // leave the recorded traffic in folder/traffic.log
   const std::atomic<bool>* stop = nullptr;  // ends the run as interrupted; must not be null
 };
 
@@ -36,7 +37,9 @@ struct RunResult {
 // run_scenario runs the scenario in options.folder and leaves there scenario.yaml, manifest.json,
 // rounds.jsonl, summary.json, model.safetensors and the folders keys, logs, records, roles and
 // shards, as far as the run came. Every wait has a deadline: ten minutes for a new key set, start_s
-// twice and round_s for the first round, round_s + 10 s for each later one. When it returns, no
+// twice and round_s for the first round, round_s + 10 s for each later one. The traffic of an
+// encrypted run of processes is recorded and examined (see encryption_proof.h): that it does not
+// pass is an integrity fault. When it returns, no
 // process of the run is left. A fault of the run is a result, not an exception.
 [[nodiscard]] RunResult run_scenario(const RunOptions& options, Progress& progress);
 

@@ -56,6 +56,8 @@ void RunArguments::add_to(CLI::App& verb) {
   add_output_to(verb);
   verb.add_option("--keys", keys,
                   "Key set to use instead of a new one ('blindsum keys' makes them)");
+  verb.add_flag("--keep-traffic", keeps_traffic,
+                "Keep what the coordinator received and sent, as traffic.log");
   verb.add_flag_callback(
       "--help-keys",
       [] {
@@ -86,6 +88,7 @@ RunOptions RunArguments::options() const {
   require_utf8("--out", out);
   require_utf8("--data", options.data_directory.empty() ? "data" : options.data_directory);
   if (!options.keys.empty()) require_utf8("--keys", options.keys);
+  options.keep_traffic = keeps_traffic;
   options.settings = settings();
   options.programs = programs_directory();
   options.stop = &stop_requested();
