@@ -114,6 +114,7 @@ class Run {
   // supervise is the second half.
   void supervise(const std::filesystem::path& roles) {
     make_folders({"logs", "records"}, {});
+    proof_ = not_proved("the roles ran elsewhere: nothing was recorded");
     take_manifest(run_folder(roles) / "manifest.json");
     progress_.say("results: " + options_.folder.string());
     progress_.begin_phase("start", "waiting for coordinator, key-holder and " +

@@ -199,6 +199,29 @@ def check_comparison(browser, folder, shots):
     equal(points(browser)["chart-recall"], 25, "chart-recall")
 
 
+def check_proof(browser, blindsum, folder, shots):
+    """What the examination of the traffic came to stands where the roles are."""
+    check_page(browser, folder / "report.html", shots, "not proved")
+    section = "document.getElementById('roles').innerText"
+    assert "Proof of encryption: not checked. runtime memory" in browser.value(section), "the verdict is missing"
+    comparison = json.loads((folder / "compare.json").read_text())
+    comparison["federated_encrypted"]["encryption_proof"] = {
+        "verdict": "failed", "reason": "records_hidden: found in <b>2 places", "messages": 1234, "bytes": 5000000,
+        "messages_not_recorded": 7, "checks": [{"name": "records_hidden", "verdict": "failed", "looked_at": "rows", "count": 99,
+                                                "detail": "found in <b>2 places"}]}
+    (folder / "compare.json").write_text(json.dumps(comparison))
+    subprocess.run([blindsum, "report", folder], check=True, stdout=subprocess.DEVNULL)
+    check_page(browser, folder / "report.html", shots, "proof failed")
+    browser.value("document.querySelectorAll('#roles-proof details').forEach((details) => { details.open = true; })")
+    text = browser.value(section)
+    for part in ("The proof of encryption failed", "Proof of encryption: failed.", "1,234 messages", "7 messages were not recorded"):
+        assert part in text, f"{part!r} is not on the page"
+    assert "handled only ciphertexts" not in text, "the page says what was not proved"
+    row = "[...document.querySelectorAll('#roles-proof tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent))"
+    time.sleep(0.2)  # the table is built when the browser says that it was opened
+    equal(browser.value(row), [["records hidden", "failed", "99", "rows", "found in <b>2 places"]], "checks")
+
+
 def check_failed(browser, blindsum, folder, shots):
     """A run that ended before it had results still has a page that says why."""
     for name in ("rounds.jsonl", "summary.json"):
@@ -236,6 +259,7 @@ def main():
         try:
             check_run(browser, single, shots)
             check_comparison(browser, comparison, shots)
+            check_proof(browser, blindsum, comparison, shots)
             # The scenario is on the page: what a person wrote into it must stay text.
             yaml = (single / "scenario.yaml").read_text()
             (single / "scenario.yaml").write_text(yaml + "# </script><b id=planted>&amp;<!-- \u2028\n")

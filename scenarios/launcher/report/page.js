@@ -231,7 +231,10 @@ function writeRoles() {
   show('roles');
   const { party, coordinator, keyholder } = detail.roles;
   const intro = at('roles-intro');
-  if (isEncrypted) {
+  const proof = summary.encryption_proof;
+  if (isEncrypted && proof && proof.verdict === 'failed') {
+    intro.append(bold('The proof of encryption failed'), ': what is said here is how it should have been. ', proof.reason || '');
+  } else if (isEncrypted) {
     intro.append('Bytes are from the records of this run. ', bold('The coordinator handled only ciphertexts'), ', and the key-holder opened only sums of at least ',
       bold(`${view.quorum} parties`), '.');
   } else {
@@ -258,8 +261,21 @@ function writeRoles() {
       [`${plural(detail.parties.opened, 'opened sum', 'opened sums')}, ${format.bytes(keyholder.bytes_in)}`, 'who contributed', 'the weights'],
       ['one party’s update or row count', 'records of any party'], []),
     make('div', { class: 'back' }, bold(format.bytes(keyholder.bytes_out)), 'new weights, and once the joint statistics, to every party')));
+  if (proof) writeProof(proof);
   at('roles-limits').append(make('p', { class: 'note' }, 'Not protected against: key-holder and coordinator acting together; what the sums and the weights themselves reveal; '
     + 'a party that sends plausible lies; sizes and times on the network; a compromised host. This simulator’s launcher cuts the shards and makes the keys: it sees everything.'));
+}
+
+// writeProof says what the examination of the recorded traffic came to.
+function writeProof(proof) {
+  const text = proof.verdict === 'not checked' ? proof.reason
+    : `${plural(proof.messages, 'message', 'messages')} (${format.bytes(proof.bytes)}) that the coordinator received or sent were examined after the run.`
+      + (proof.messages_not_recorded > 0 ? ` ${plural(proof.messages_not_recorded, 'message was', 'messages were')} not recorded.` : '');
+  at('roles-proof').append(make('p', { class: proof.verdict === 'failed' ? 'notice bad' : 'note' }, bold(`Proof of encryption: ${proof.verdict}. `), text));
+  if (proof.checks.length === 0) return;
+  at('roles-proof').append(tableDetails(['Check', 'Verdict', 'Count', 'Looked at', 'Remarks'],
+    () => proof.checks.map((check) => [check.name.replace(/_/g, ' '), { class: 'text', text: check.verdict }, format.whole(check.count),
+      { class: 'text', text: check.looked_at }, { class: 'text', text: check.detail || '' }]), 'What was checked'));
 }
 
 // ---- Time and bytes ----
