@@ -2,11 +2,13 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
 #include <zmq.hpp>
 
+#include "shared/wire/connection_guard.h"
 #include "shared/wire/delivery.h"
 #include "shared/wire/links.h"
 
@@ -28,6 +30,10 @@ constexpr int kReconnectMs = 50;
 constexpr int kMaxReconnectMs = 1'000;
 // A CURVE MESSAGE command adds 33 bytes; what lies between is left to the codec to refuse.
 constexpr std::size_t kCurveOverheadBytes = 64;
+
+// What a connection may have received while none of its messages is taken: a full queue, and what
+// lies in the kernel (tcp_rmem is 6 MiB at most, unless an administrator has raised it).
+constexpr std::uint64_t kKernelBufferBytes = std::uint64_t{8} << 20;
 
 constexpr int kMaxPollMs = 100;
 constexpr int kMaxMessagesPerTurn = 16;
@@ -161,6 +167,9 @@ struct ZmqLink::Impl : MessageSink {
       throw ConfigError("cannot listen on " + config.bind + ": " + error.what());
     }
     endpoint = router.get(zmq::sockopt::last_endpoint);
+    guard.emplace(context, router,
+                  (kHighWaterMark + 1) * (config.limits.max_message_bytes + kCurveOverheadBytes) +
+                      kKernelBufferBytes);
   }
 
   void call(const ZmqConfig::Server& server) {
@@ -256,6 +265,7 @@ struct ZmqLink::Impl : MessageSink {
     std::array<zmq::message_t, 2> frames;
     const std::size_t count = receive_frames(router, frames);
     if (count == 0) return false;
+    guard->taken(zmq_msg_get(frames[1].handle(), ZMQ_SRCFD));
     if (count != 2) {
       reject("?", "a message of " + std::to_string(count) + " frames, expected 2");
       return true;
@@ -347,6 +357,9 @@ struct ZmqLink::Impl : MessageSink {
       if (router) {
         for (int i = 0; i < kMaxHandshakesPerTurn && serve_zap(); ++i) {
         }
+        for (std::uint64_t ended = guard->ended(); ended > 0; --ended) {
+          reject("?", "a message that does not end: its connection was closed");
+        }
         drain(session, stop, [&] { return receive_routed(session); });
       }
       for (auto& [peer, socket] : dealers) {
@@ -360,6 +373,7 @@ struct ZmqLink::Impl : MessageSink {
   }
 
   void close(int linger_ms) {
+    guard.reset();
     zap.close();
     if (router) router.set(zmq::sockopt::linger, linger_ms);
     router.close();
@@ -376,6 +390,7 @@ struct ZmqLink::Impl : MessageSink {
   zmq::context_t context{1};           // before the sockets: closed after them
   zmq::socket_t zap;
   zmq::socket_t router;
+  std::optional<ConnectionGuard> guard;  // of the router
   std::map<Peer, zmq::socket_t> dealers;
 };
 
