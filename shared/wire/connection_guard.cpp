@@ -1,9 +1,12 @@
 #include "shared/wire/connection_guard.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <optional>
+#include <string>
 
 // The kernel's own header: the C library's lacks tcpi_bytes_received.
 #include <linux/tcp.h>
@@ -17,8 +20,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* kEvents = "inproc://blindsum.connections";
 constexpr std::chrono::milliseconds kLookInterval{50};
+// What a frame costs on the wire beside its content, at most: ZMTP's header and CURVE's.
+constexpr std::uint64_t kFrameOverheadBytes = 9 + 33;
+// What comes without being a message, such as heartbeats, from one look to the next.
+constexpr std::uint64_t kOtherBytes = 16;
 
 // received_of returns how many bytes a TCP connection has received; nothing when it is none.
 std::optional<std::uint64_t> received_of(int descriptor) {
@@ -33,28 +39,32 @@ std::optional<std::uint64_t> received_of(int descriptor) {
 
 }  // namespace
 
-ConnectionGuard::ConnectionGuard(zmq::context_t& context, zmq::socket_t& router,
-                                 std::uint64_t max_bytes)
-    : router_(&router), events_(context, zmq::socket_type::pair), max_bytes_(max_bytes) {
-  if (zmq_socket_monitor(router.handle(), kEvents, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED) !=
-      0) {
-    throw Error(std::string("the connections cannot be watched: ") + zmq_strerror(errno));
+ConnectionGuard::~ConnectionGuard() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+  for (void* socket : sockets_) zmq_socket_monitor(socket, nullptr, 0);
+}
+
+void ConnectionGuard::add(zmq::context_t& context, zmq::socket_t& socket) {
+  const std::string address = "inproc://blindsum.connections." + std::to_string(sockets_.size());
+  if (zmq_socket_monitor(socket.handle(), address.c_str(),
+                         ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED) != 0) {
+    throw Error(std::string("connections cannot be watched: ") + zmq_strerror(errno));
   }
-  events_.set(zmq::sockopt::linger, 0);
-  events_.connect(kEvents);
+  sockets_.push_back(socket.handle());
+  zmq::socket_t& events = events_.emplace_back(context, zmq::socket_type::pair);
+  events.set(zmq::sockopt::linger, 0);
+  events.connect(address);
+}
+
+void ConnectionGuard::start() {
   thread_ = std::thread([this] { watch(); });
 }
 
-ConnectionGuard::~ConnectionGuard() {
-  stop_ = true;
-  thread_.join();
-  zmq_socket_monitor(router_->handle(), nullptr, 0);
-}
-
-void ConnectionGuard::taken(int descriptor) {
+void ConnectionGuard::taken(int descriptor, std::size_t bytes) {
   const std::lock_guard lock(mutex_);
-  const auto found = connections_.find(descriptor);
-  if (found != connections_.end()) found->second.has_taken = true;
+  const auto found = taken_.find(descriptor);
+  if (found != taken_.end()) found->second += bytes + kFrameOverheadBytes;
 }
 
 void ConnectionGuard::watch() {
@@ -71,45 +81,49 @@ void ConnectionGuard::watch() {
 // take_events waits for news of connections, and takes what there is. libzmq blocks when nobody
 // does.
 void ConnectionGuard::take_events(int timeout_ms) {
-  zmq_pollitem_t item{events_.handle(), 0, ZMQ_POLLIN, 0};
-  if (zmq_poll(&item, 1, timeout_ms) <= 0) return;
-  for (;;) {
-    // Two frames: number of the event (16 bits) and descriptor (32 bits); the endpoint.
-    zmq::message_t event, endpoint;
-    if (zmq_msg_recv(event.handle(), events_.handle(), ZMQ_DONTWAIT) < 0) return;
-    if (event.more()) zmq_msg_recv(endpoint.handle(), events_.handle(), 0);
-    std::uint16_t number = 0;
-    std::int32_t descriptor = -1;
-    if (event.size() != sizeof number + sizeof descriptor) continue;
-    std::memcpy(&number, event.data(), sizeof number);
-    std::memcpy(&descriptor, event.data<char>() + sizeof number, sizeof descriptor);
-    const std::lock_guard lock(mutex_);
-    if (number == ZMQ_EVENT_ACCEPTED) {
-      connections_[descriptor] = {};
-    } else {
-      connections_.erase(descriptor);
-    }
+  std::vector<zmq_pollitem_t> items;
+  for (zmq::socket_t& events : events_) items.push_back({events.handle(), 0, ZMQ_POLLIN, 0});
+  if (zmq_poll(items.data(), static_cast<int>(items.size()), timeout_ms) <= 0) return;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if ((items[i].revents & ZMQ_POLLIN) != 0) take_event(events_[i]);
+  }
+}
+
+// take_event takes one: two frames, number (16 bits) and descriptor (32 bits), and the endpoint.
+void ConnectionGuard::take_event(zmq::socket_t& events) {
+  zmq::message_t event, endpoint;
+  if (zmq_msg_recv(event.handle(), events.handle(), ZMQ_DONTWAIT) < 0) return;
+  if (event.more()) zmq_msg_recv(endpoint.handle(), events.handle(), 0);
+  std::uint16_t number = 0;
+  std::int32_t descriptor = -1;
+  if (event.size() != sizeof number + sizeof descriptor) return;
+  std::memcpy(&number, event.data(), sizeof number);
+  std::memcpy(&descriptor, event.data<char>() + sizeof number, sizeof descriptor);
+  const std::lock_guard lock(mutex_);
+  if (number == ZMQ_EVENT_DISCONNECTED) {
+    taken_.erase(descriptor);
+  } else {
+    taken_[descriptor] = 0;
   }
 }
 
 void ConnectionGuard::look() {
   const std::lock_guard lock(mutex_);
-  for (auto at = connections_.begin(); at != connections_.end();) {
-    Connection& connection = at->second;
+  for (auto at = taken_.begin(); at != taken_.end();) {
     const auto received = received_of(at->first);
     if (!received) {
-      at = connections_.erase(at);
+      at = taken_.erase(at);
       continue;
     }
-    if (connection.has_taken) {
-      connection = {*received, false};
-    } else if (*received - connection.received_before > max_bytes_) {
+    // Frames may cost less than they are counted for: nobody gains a credit by that.
+    at->second = std::min(*received, at->second + kOtherBytes);
+    if (*received - at->second > max_bytes_) {
       shutdown(at->first, SHUT_RDWR);
       ++ended_;
-      at = connections_.erase(at);
-      continue;
+      at = taken_.erase(at);
+    } else {
+      ++at;
     }
-    ++at;
   }
 }
 

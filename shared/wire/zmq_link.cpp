@@ -26,13 +26,16 @@ constexpr int kBacklog = 1024;
 constexpr int kHandshakeMs = 5'000;
 constexpr int kHeartbeatMs = 2'000;
 constexpr int kHeartbeatTimeoutMs = 10'000;
+constexpr int kKeepAliveIdleS = 10;
+constexpr int kKeepAliveIntervalS = 5;
+constexpr int kKeepAliveProbes = 3;
 constexpr int kReconnectMs = 50;
 constexpr int kMaxReconnectMs = 1'000;
 // A CURVE MESSAGE command adds 33 bytes; what lies between is left to the codec to refuse.
 constexpr std::size_t kCurveOverheadBytes = 64;
 
-// What a connection may have received while none of its messages is taken: a full queue, and what
-// lies in the kernel (tcp_rmem is 6 MiB at most, unless an administrator has raised it).
+// What a connection may have received beside messages that wait to be taken: what lies in the
+// kernel (tcp_rmem is 6 MiB at most, unless an administrator has raised it).
 constexpr std::uint64_t kKernelBufferBytes = std::uint64_t{8} << 20;
 
 constexpr int kMaxPollMs = 100;
@@ -52,10 +55,8 @@ zmq::socket_t make_socket(zmq::context_t& context, zmq::socket_type type, const 
   socket.set(zmq::sockopt::maxmsgsize,
              static_cast<std::int64_t>(config.limits.max_message_bytes + kCurveOverheadBytes));
   socket.set(zmq::sockopt::sndhwm, kHighWaterMark);
-  socket.set(zmq::sockopt::rcvhwm, kHighWaterMark);
+  socket.set(zmq::sockopt::rcvhwm, 0);  // ConnectionGuard bounds what waits
   socket.set(zmq::sockopt::handshake_ivl, kHandshakeMs);
-  socket.set(zmq::sockopt::heartbeat_ivl, kHeartbeatMs);
-  socket.set(zmq::sockopt::heartbeat_timeout, kHeartbeatTimeoutMs);
   socket.set(zmq::sockopt::reconnect_ivl, kReconnectMs);
   socket.set(zmq::sockopt::reconnect_ivl_max, kMaxReconnectMs);
   socket.set(zmq::sockopt::zap_domain, kZapDomain);
@@ -95,15 +96,16 @@ bool send_frame(zmq::socket_t& socket, zmq::const_buffer frame, bool more = fals
 }
 
 // receive_frames takes one message if there is one: its first frames, at most N, and how many it
-// had.
-template <std::size_t N>
-std::size_t receive_frames(zmq::socket_t& socket, std::array<zmq::message_t, N>& frames) {
+// had. `see` is shown each of them.
+template <std::size_t N, class See>
+std::size_t receive_frames(zmq::socket_t& socket, std::array<zmq::message_t, N>& frames, See see) {
   std::size_t count = 0;
   zmq::message_t ignored;
   for (bool more = true; more; ++count) {
     zmq::message_t& frame = count < N ? frames[count] : ignored;
     if (!uninterrupted([&] { return socket.recv(frame, zmq::recv_flags::dontwait); })) break;
     more = frame.more();
+    see(frame);
   }
   return count;
 }
@@ -147,8 +149,11 @@ CurveKeyPair curve_key_pair_of(SecretBytes secret_key) {
 
 struct ZmqLink::Impl : MessageSink {
   Impl(ZmqLink& link_in, ZmqConfig config_in) : link(link_in), config(std::move(config_in)) {
+    guard.emplace((kHighWaterMark + 1) * (config.limits.max_message_bytes + kCurveOverheadBytes) +
+                  kKernelBufferBytes);
     if (!config.bind.empty()) listen();
     for (const ZmqConfig::Server& server : config.servers) call(server);
+    guard->start();
     config.keys.secret_key.clear();
   }
 
@@ -161,30 +166,38 @@ struct ZmqLink::Impl : MessageSink {
     router.set(zmq::sockopt::router_mandatory, true);
     router.set(zmq::sockopt::router_handover, true);
     router.set(zmq::sockopt::backlog, kBacklog);
+    // Callers send heartbeats and say when their silence ends the connection. A heartbeat of this
+    // side's own may hit a connection that another has taken over, which libzmq does not survive.
+    router.set(zmq::sockopt::tcp_keepalive, 1);
+    router.set(zmq::sockopt::tcp_keepalive_idle, kKeepAliveIdleS);
+    router.set(zmq::sockopt::tcp_keepalive_intvl, kKeepAliveIntervalS);
+    router.set(zmq::sockopt::tcp_keepalive_cnt, kKeepAliveProbes);
+    guard->add(context, router);
     try {
       router.bind(config.bind);
     } catch (const zmq::error_t& error) {
       throw ConfigError("cannot listen on " + config.bind + ": " + error.what());
     }
     endpoint = router.get(zmq::sockopt::last_endpoint);
-    guard.emplace(context, router,
-                  (kHighWaterMark + 1) * (config.limits.max_message_bytes + kCurveOverheadBytes) +
-                      kKernelBufferBytes);
   }
 
   void call(const ZmqConfig::Server& server) {
-    zmq::socket_t socket = make_socket(context, zmq::socket_type::dealer, config);
+    const auto [at, is_new] =
+        dealers.emplace(server.peer, make_socket(context, zmq::socket_type::dealer, config));
+    if (!is_new) throw ConfigError(to_string(server.peer) + " is configured twice");
+    zmq::socket_t& socket = at->second;
     set_curve_key(socket, ZMQ_CURVE_SERVERKEY, server.public_key);
     socket.set(zmq::sockopt::routing_id, make_routing_id(config.self));
     socket.set(zmq::sockopt::probe_router, true);
+    socket.set(zmq::sockopt::heartbeat_ivl, kHeartbeatMs);
+    socket.set(zmq::sockopt::heartbeat_timeout, kHeartbeatTimeoutMs);
+    socket.set(zmq::sockopt::heartbeat_ttl, kHeartbeatTimeoutMs);
+    guard->add(context, socket);
     try {
       socket.connect(server.endpoint);
     } catch (const zmq::error_t& error) {
       throw ConfigError("cannot call " + to_string(server.peer) + " at '" + server.endpoint +
                         "': " + error.what());
-    }
-    if (!dealers.emplace(server.peer, std::move(socket)).second) {
-      throw ConfigError(to_string(server.peer) + " is configured twice");
     }
   }
 
@@ -229,7 +242,7 @@ struct ZmqLink::Impl : MessageSink {
   bool serve_zap() {
     enum { kVersion, kRequest, kDomain, kAddress, kIdentity, kMechanism, kCredentials, kFrames };
     std::array<zmq::message_t, kFrames> request;
-    const std::size_t count = receive_frames(zap, request);
+    const std::size_t count = receive_frames(zap, request, [](zmq::message_t&) {});
     if (count == 0) return false;
     std::string user;
     if (count == kFrames && request[kMechanism].to_string_view() == "CURVE" &&
@@ -260,12 +273,19 @@ struct ZmqLink::Impl : MessageSink {
     return true;
   }
 
+  // receive_counted takes one message from other processes, if there is one.
+  template <std::size_t N>
+  std::size_t receive_counted(zmq::socket_t& socket, std::array<zmq::message_t, N>& frames) {
+    return receive_frames(socket, frames, [this](zmq::message_t& frame) {
+      guard->taken(zmq_msg_get(frame.handle(), ZMQ_SRCFD), frame.size());
+    });
+  }
+
   // receive_routed handles one message from a caller, if there is one.
   bool receive_routed(Session& session) {
     std::array<zmq::message_t, 2> frames;
-    const std::size_t count = receive_frames(router, frames);
+    const std::size_t count = receive_counted(router, frames);
     if (count == 0) return false;
-    guard->taken(zmq_msg_get(frames[1].handle(), ZMQ_SRCFD));
     if (count != 2) {
       reject("?", "a message of " + std::to_string(count) + " frames, expected 2");
       return true;
@@ -290,7 +310,7 @@ struct ZmqLink::Impl : MessageSink {
   // receive_called handles one message of the server `from`, if there is one.
   bool receive_called(const Peer& from, zmq::socket_t& socket, Session& session) {
     std::array<zmq::message_t, 1> frames;
-    const std::size_t count = receive_frames(socket, frames);
+    const std::size_t count = receive_counted(socket, frames);
     if (count == 0) return false;
     if (count != 1) {
       reject(to_string(from), "a message of " + std::to_string(count) + " frames, expected 1");
@@ -352,13 +372,13 @@ struct ZmqLink::Impl : MessageSink {
     bool has_work_ahead = true;
     while (!stop && !session.finished()) {
       const bool is_quiet = !wait(items, session, !has_work_ahead);
+      for (std::uint64_t ended = guard->ended(); ended > 0; --ended) {
+        reject("?", "more than may wait to be taken: the connection was closed");
+      }
       // Messages go before deadlines, as over MemoryLink: what has arrived is not late because this
       // process was held up. Draining is bounded, so nobody can put a deadline off for ever.
       if (router) {
         for (int i = 0; i < kMaxHandshakesPerTurn && serve_zap(); ++i) {
-        }
-        for (std::uint64_t ended = guard->ended(); ended > 0; --ended) {
-          reject("?", "a message that does not end: its connection was closed");
         }
         drain(session, stop, [&] { return receive_routed(session); });
       }
@@ -390,8 +410,8 @@ struct ZmqLink::Impl : MessageSink {
   zmq::context_t context{1};           // before the sockets: closed after them
   zmq::socket_t zap;
   zmq::socket_t router;
-  std::optional<ConnectionGuard> guard;  // of the router
   std::map<Peer, zmq::socket_t> dealers;
+  std::optional<ConnectionGuard> guard;  // of both; stopped before they are closed
 };
 
 ZmqLink::ZmqLink(ZmqConfig config) : impl_(std::make_unique<Impl>(*this, std::move(config))) {}

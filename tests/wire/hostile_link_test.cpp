@@ -243,8 +243,38 @@ TEST_CASE("a message without end costs its sender the connection, and others are
     CHECK(monitor.recv(event, zmq::recv_flags::none).has_value());
     CHECK(is_promptly_served(world, 1, 20));
     world.halt();
-    CHECK(world.was_rejected("?: a message that does not end: its connection was closed"));
+    CHECK(world.was_rejected("?: more than may wait to be taken: the connection was closed"));
     CHECK_FALSE(world.was_rejected("?: a message of"));
+  });
+}
+
+TEST_CASE("a peer that sends much and hangs up, or is taken over, does not end the process") {
+  // libzmq 4.3 aborts when a connection whose queue is full breaks and is then read from, or when a
+  // heartbeat (every 2 s, if it sends any) falls due on it.
+  for_both_roles([](World& world) {
+    world.coordinator.on_message = [&, first = true](const Peer& from, const Body& body,
+                                                     MessageSink& sink) mutable {
+      if (std::exchange(first, false)) std::this_thread::sleep_for(3s);  // nothing is taken
+      world.heard.push_back(from);
+      const auto* update = std::get_if<EncryptedUpdate>(&body);
+      if (update != nullptr) sink.send(from, UpdateReply{update->round, AcceptResult::kAccepted});
+    };
+    {
+      zmq::context_t context;
+      RawClient busy(context, world, &world.party_keys[1], "party-1/x");
+      busy.send(kUpdate);
+      std::this_thread::sleep_for(300ms);  // the role is at it
+      RawClient first(context, world, &world.party_keys[0], "party-0/same");
+      const Bytes rubbish(100, 7);
+      for (int i = 0; i < 300; ++i) first.send(rubbish);
+      std::this_thread::sleep_for(200ms);
+      RawClient second(context, world, &world.party_keys[0], "party-0/same");
+      for (int i = 0; i < 300; ++i) second.send(rubbish);
+      for (int i = 0; i < 300; ++i) first.send(rubbish);
+      std::this_thread::sleep_for(200ms);
+    }  // all hang up, with the queues full
+    std::this_thread::sleep_for(3s);
+    CHECK(is_promptly_served(world, 1));
   });
 }
 
@@ -253,16 +283,16 @@ TEST_CASE("what an honest party may queue while the role is busy does not cost i
   world.coordinator.on_message = [&](const Peer&, const Body&, MessageSink&) {
     // Busy for a while, with full queues behind it.
     if (++world.coordinator.heard == 1) std::this_thread::sleep_for(1s);
-    world.coordinator.done = world.coordinator.heard == 40;
+    world.coordinator.done = world.coordinator.heard == 16;
   };
   world.open();
   world.begin();
   zmq::context_t context;
   RawClient party(context, world, &world.party_keys[0], "party-0/x");
   const Bytes large = encode({run_id(1), update_of(0, 2'900'000)});
-  for (int i = 0; i < 40; ++i) party.send(large);
+  for (int i = 0; i < 16; ++i) party.send(large);
   world.finish();
-  CHECK(world.coordinator.heard == 40);
+  CHECK(world.coordinator.heard == 16);
   CHECK(world.rejected == std::vector<std::string>{});
 }
 
