@@ -13,6 +13,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -116,6 +117,39 @@ bool has_socket(std::string_view proc_net, std::size_t column, int port, unsigne
   return false;
 }
 
+// RejectionLog tells of refused messages, a few in every ten seconds and then how many more there
+// were: who floods a role does not fill its disk.
+class RejectionLog {
+ public:
+  ~RejectionLog() { tell_rest(); }
+
+  void add(std::string_view peer, std::string_view why) {
+    if (watch_.seconds() > kWindowS) {
+      tell_rest();
+      watch_.restart();
+      lines_ = 0;
+    }
+    if (lines_ < kLines) {
+      ++lines_;
+      spdlog::warn("peer={} rejected: {}", peer, why);
+    } else {
+      ++untold_;
+    }
+  }
+
+ private:
+  static constexpr double kWindowS = 10;
+  static constexpr int kLines = 50;
+
+  void tell_rest() {
+    if (untold_ > 0) spdlog::warn("{} more messages were rejected", std::exchange(untold_, 0));
+  }
+
+  report::Stopwatch watch_;
+  int lines_ = 0;
+  std::uint64_t untold_ = 0;
+};
+
 int run(wire::Role role, const std::string& path, const MakeProgram& make) {
   const settings::RoleFile file = role_file_for(role, path);
   start_log(to_string(file.self), file.log_level, file.files.log);
@@ -131,8 +165,9 @@ int run(wire::Role role, const std::string& path, const MakeProgram& make) {
     wire::ZmqConfig config = settings::zmq_config(file, settings::load_identity(file).curve);
     config.limits = limits_of(file.settings);
     wire::ZmqLink link(std::move(config));
-    link.on_rejected = [](std::string_view peer, std::string_view why) {
-      spdlog::warn("peer={} rejected: {}", peer, why);
+    RejectionLog rejections;
+    link.on_rejected = [&rejections](std::string_view peer, std::string_view why) {
+      rejections.add(peer, why);
     };
     if (!file.files.endpoint.empty()) {
       write_file_atomic(file.files.endpoint, link.endpoint() + "\n");
