@@ -93,18 +93,19 @@ Seeds role_files() {
   const auto path = folder.path() / "role.json";
   settings::RoleFile role;
   role.run.fill(7);
-  role.link.public_key = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
-  role.link.secret_file = "curve.secret";
+  role.files.identity = "identity.secret";
+  role.enrolment = {{wire::kCoordinatorPeer, {std::string(40, 'c'), {1}, {2}}},
+                    {wire::kKeyHolderPeer, {std::string(40, 'k'), {3}, {4}}},
+                    {wire::party_peer(3), {std::string(40, 'p'), {5}, {6}}}};
   role.files.records = "records.jsonl";
   Seeds seeds;
   for (const wire::Peer& self :
        {wire::kCoordinatorPeer, wire::kKeyHolderPeer, wire::party_peer(3)}) {
     role.self = self;
     if (self.role == wire::Role::kParty) {
-      role.link.servers = {{wire::kCoordinatorPeer, "tcp://127.0.0.1:5555", role.link.public_key}};
+      role.link.servers = {{wire::kCoordinatorPeer, "tcp://127.0.0.1:5555"}};
     } else {
       role.link.bind = "tcp://127.0.0.1:*";
-      role.link.allowed = {{role.link.public_key, wire::party_peer(3)}};
     }
     settings::write_role_file(path, role);
     seeds[to_string(self)] = read_file(path);
