@@ -293,22 +293,32 @@ class CiphertextCheck {
     }
   }
 
+  // unequal_sizes names the updates whose size is not the most frequent one among their like.
   [[nodiscard]] Findings unequal_sizes() const {
     Findings found;
-    std::map<wire::RoundKind, const Size*> of_kind;
-    std::map<std::uint32_t, const Size*> of_round;
-    const auto compare = [&](const Size& size, const Size& other, std::size_t Size::*member,
-                             const char* what) {
-      if (size.*member == other.*member) return;
-      found.add(update_text(size.party, size.round) + ": a " + what + " of " +
-                std::to_string(size.*member) + " bytes, " + std::to_string(other.*member) +
-                " in the " + update_text(other.party, other.round));
+    const auto compare = [&](auto group_of, std::size_t Size::*member, const char* what) {
+      std::map<std::uint32_t, std::map<std::size_t, std::vector<const Size*>>> groups;
+      for (const Size& size : sizes_) {
+        if (refused_.contains(std::tuple(size.round, size.party))) continue;
+        groups[group_of(size)][size.*member].push_back(&size);
+      }
+      for (const auto& [group, by_size] : groups) {
+        const auto usual = std::max_element(
+            by_size.begin(), by_size.end(),
+            [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); });
+        for (auto other = by_size.begin(); other != by_size.end(); ++other) {
+          if (other == usual) continue;
+          for (const Size* size : other->second) {
+            found.add(update_text(size->party, size->round) + ": a " + what + " of " +
+                      std::to_string(other->first) + " bytes, of others " +
+                      std::to_string(usual->first));
+          }
+        }
+      }
     };
-    for (const Size& size : sizes_) {
-      if (refused_.contains(std::tuple(size.round, size.party))) continue;
-      compare(size, *of_kind.emplace(size.kind, &size).first->second, &Size::payload, "payload");
-      compare(size, *of_round.emplace(size.round, &size).first->second, &Size::message, "message");
-    }
+    compare([](const Size& size) { return static_cast<std::uint32_t>(size.kind); }, &Size::payload,
+            "payload");
+    compare([](const Size& size) { return size.round; }, &Size::message, "message");
     return found;
   }
 
