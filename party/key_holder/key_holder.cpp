@@ -210,7 +210,7 @@ void KeyHolder::on_hello(const wire::Peer& from, const wire::Hello& hello,
     if (hello.round != round_start_.round) send_round_start(from.id, sink);
   } else if (state_ == State::kParting) {
     sink.send(from, wire::Finish{config_.rounds, model::model_digest(parameters_)});
-    if (are_expected_ready()) end(Fault::kNone, "");
+    if (std::find(ready_.begin(), ready_.end(), false) == ready_.end()) end(Fault::kNone, "");
   } else if (are_expected_ready()) {
     begin_round(next_round_, sink);
   }

@@ -381,7 +381,7 @@ TEST_CASE("a key-holder that starts again goes on where it was, and says the sam
   CHECK(again->parameters() == f.holder.parameters());
 }
 
-TEST_CASE("a key-holder that finds all rounds over tells who asks, and ends") {
+TEST_CASE("a key-holder that finds all rounds over tells everybody who asks, and ends") {
   Fixture f;
   f.all_ready();
   f.deliver(f.statistics_aggregate());
@@ -395,13 +395,22 @@ TEST_CASE("a key-holder that finds all rounds over tells who asks, and ends") {
   REQUIRE(told);
   CHECK(told->first == wire::kCoordinatorPeer);
   CHECK(told->second.model_digest == model::model_digest(f.holder.parameters()));
-  for (const std::uint32_t party : {0U, 1U, 2U}) {
+  // Party 3 had no part in the last rounds; it may come back all the same, and is waited for a
+  // while.
+  for (const std::uint32_t party : {0U, 1U, 2U, 3U}) {
     CHECK_FALSE(again->finished());
     f.hello(*again, party, 2);
     CHECK(f.sink.take_last<wire::Finish>()->first == wire::party_peer(party));
   }
   REQUIRE(again->finished());
   CHECK(again->fault() == Fault::kNone);
+
+  const auto alone = f.make_holder();
+  alone->start(f.sink);
+  f.sink.time = alone->next_deadline().value();
+  alone->on_deadline(f.sink);
+  REQUIRE(alone->finished());
+  CHECK(alone->fault() == Fault::kNone);
 }
 
 TEST_CASE("a state that is not this run's is a StorageError") {
