@@ -23,7 +23,7 @@ namespace {
 struct Tally {
   std::map<std::string, std::uint64_t> endings;
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> faults;  // times, runs
-  std::uint64_t messages = 0, openings = 0, refused = 0, rounds = 0, unaware = 0;
+  std::uint64_t messages = 0, openings = 0, refused = 0, rounds = 0, unaware = 0, resumed = 0;
   double virtual_s = 0;
   std::map<std::uint64_t, std::vector<std::string>> violations;  // by seed
 
@@ -37,6 +37,7 @@ struct Tally {
     openings += outcome.openings;
     refused += outcome.refused;
     rounds += outcome.rounds;
+    resumed += outcome.is_resumed ? 1 : 0;
     unaware += outcome.unaware > 0 ? 1 : 0;
     virtual_s += static_cast<double>(outcome.end_ms) / 1000;
     if (!outcome.violations.empty()) violations[seed] = outcome.violations;
@@ -100,6 +101,7 @@ void report(const Tally& tally, const Work& work, double seconds, const std::str
     std::printf("  %-36s %8lu runs\n", ending.c_str(), runs);
   }
   std::printf("  %-36s %8lu runs\n", "(done, and not everybody heard of it)", tally.unaware);
+  std::printf("  %-36s %8lu runs\n", "(not done, and resumed to the end)", tally.resumed);
   std::printf("what went wrong:\n");
   for (const auto& [fault, times] : tally.faults) {
     std::printf("  %-36s %8lu times in %lu runs\n", fault.c_str(), times.first, times.second);

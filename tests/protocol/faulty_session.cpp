@@ -145,7 +145,7 @@ void FaultySession::boot(wire::MessageSink& sink) {
   stage_->trace([&] { return to_string(self_) + " starts, life " + std::to_string(lives_); });
   ++lives_;
   work(sink, [&](wire::MessageSink& inner) {
-    life_ = factory_(lives_ - 1);
+    life_ = factory_();
     life_.session->start(inner);
   });
 }

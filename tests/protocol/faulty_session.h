@@ -33,7 +33,7 @@ struct Ending {
 // factory, for every life.
 class FaultySession : public wire::Session {
  public:
-  using Factory = std::function<Life(std::uint32_t life)>;
+  using Factory = std::function<Life()>;
 
   // Watch, where set, sees what the process says, in the life that says it, and is told when a
   // handler has come to its end.

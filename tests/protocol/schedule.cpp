@@ -243,6 +243,19 @@ std::string_view to_string(Point point) {
   return kNames.at(static_cast<std::size_t>(point));
 }
 
+Schedule Schedule::without_faults() const {
+  Schedule calm;
+  calm.seed = seed;
+  calm.parties = parties;
+  calm.rounds = rounds;
+  calm.is_encrypted = is_encrypted;
+  calm.has_file_store = has_file_store;
+  calm.latency_ms = latency_ms;
+  calm.is_newest_checkpoint_lost = is_newest_checkpoint_lost;
+  calm.mistake = mistake;
+  return calm;
+}
+
 bool Schedule::is_faultless() const {
   return drop + duplicate + delay + reorder + corrupt + replay == 0 && crashes.empty() &&
          partitions.empty() && full_queues.empty() && slow_readers.empty() && clock_jumps.empty() &&

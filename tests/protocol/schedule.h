@@ -113,6 +113,8 @@ struct Schedule {
   // or servers that are content with too few parties.
   enum class Mistake : std::uint8_t { kNone, kForgetfulStore, kLowQuorum } mistake = Mistake::kNone;
 
+  // without_faults is a run of the same size in which nothing happens.
+  [[nodiscard]] Schedule without_faults() const;
   [[nodiscard]] bool is_faultless() const;
   [[nodiscard]] std::string text() const;  // one fault a line
 };

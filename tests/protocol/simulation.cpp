@@ -75,8 +75,10 @@ class Simulation {
   [[nodiscard]] Digest key_id() const;
   [[nodiscard]] std::filesystem::path records_of_life(std::uint32_t life) const;
   [[nodiscard]] Life make_coordinator();
-  [[nodiscard]] Life make_key_holder(std::uint32_t life);
+  [[nodiscard]] Life make_key_holder();
   [[nodiscard]] Life make_party(std::uint32_t party);
+  void set_out();
+  [[nodiscard]] std::optional<Ending> run_leg();
   void add(const wire::Peer& peer, FaultySession::Factory factory, FaultySession::Watch watch);
   [[nodiscard]] std::vector<wire::MemoryLink::Delivery> tamper(const wire::Peer& from,
                                                                const wire::Peer& to, Bytes bytes);
@@ -85,7 +87,8 @@ class Simulation {
   void check_end(bool has_ended);
   void check_model();
 
-  const Schedule& schedule_;
+  const Schedule* schedule_;  // of the leg that runs
+  Schedule second_leg_;
   Stage stage_;
   std::uint32_t quorum_;  // that the product is told
   Oracle oracle_;
@@ -95,7 +98,8 @@ class Simulation {
   crypto::UpdateCodec codec_;
   std::vector<std::unique_ptr<report::RecordWriter>> records_;
   std::map<wire::Peer, std::unique_ptr<FaultySession>> processes_;
-  wire::MemoryLink link_;
+  std::unique_ptr<wire::MemoryLink> link_;
+  std::uint32_t key_holder_lives_ = 0;                                    // of all legs
   std::map<std::pair<wire::Peer, wire::Peer>, std::vector<Bytes>> said_;  // for replays
   std::set<Digest> finishes_;  // model digests that the key-holder has announced
   std::atomic<bool> stop_{false};
@@ -113,24 +117,31 @@ Life life_of(std::unique_ptr<Session> session) {
 }
 
 Simulation::Simulation(const Schedule& schedule, bool is_traced)
-    : schedule_(schedule),
+    : schedule_(&schedule),
       stage_(schedule, is_traced),
       quorum_(quorum_of(schedule) - (schedule.mistake == Schedule::Mistake::kLowQuorum ? 1 : 0)),
       oracle_(stage_, quorum_of(schedule), kRoundMs + kGraceMs),
       disk_(stage_, oracle_, schedule.has_file_store ? folder_.path() / "state" : "", kRun),
-      codec_(codec_of(schedule)),
-      link_(kRun) {
-  stage_.now = [this] { return link_.now(); };
-  link_.tamper = [this](const wire::Peer& from, const wire::Peer& to, Bytes bytes) {
+      codec_(codec_of(schedule)) {
+  stage_.now = [this] { return link_->now(); };
+  second_leg_ = schedule.without_faults();
+}
+
+// set_out makes the network and the processes of a leg.
+void Simulation::set_out() {
+  processes_.clear();
+  said_.clear();
+  link_ = std::make_unique<wire::MemoryLink>(kRun);
+  link_->tamper = [this](const wire::Peer& from, const wire::Peer& to, Bytes bytes) {
     return tamper(from, to, std::move(bytes));
   };
-  link_.on_rejected = [this](std::string_view from, std::string_view why) {
+  link_->on_rejected = [this](std::string_view from, std::string_view why) {
     stage_.trace([&] { return "refused from " + std::string(from) + ": " + std::string(why); });
   };
-  add(wire::kCoordinatorPeer, [this](std::uint32_t) { return make_coordinator(); }, {});
-  add(wire::kKeyHolderPeer, [this](std::uint32_t life) { return make_key_holder(life); },
-      {[this](std::uint32_t life, const wire::Peer&, const wire::Body& body) {
-         oracle_.key_holder_said(life, body);
+  add(wire::kCoordinatorPeer, [this] { return make_coordinator(); }, {});
+  add(wire::kKeyHolderPeer, [this] { return make_key_holder(); },
+      {[this](std::uint32_t /*life*/, const wire::Peer&, const wire::Body& body) {
+         oracle_.key_holder_said(key_holder_lives_, body);
          if (const auto* finish = std::get_if<wire::Finish>(&body)) {
            finishes_.insert(finish->model_digest);
          }
@@ -138,10 +149,11 @@ Simulation::Simulation(const Schedule& schedule, bool is_traced)
        [this](const std::optional<Ending>& ending, bool was_killed) {
          oracle_.key_holder_returned(ending, was_killed);
        }});
-  for (std::uint32_t party = 0; party < schedule.parties; ++party) {
-    add(wire::party_peer(party), [this, party](std::uint32_t) { return make_party(party); },
-        {[this, party](std::uint32_t life, const wire::Peer&, const wire::Body& body) {
-           oracle_.party_said(party, life, body);
+  const std::uint32_t first_life = schedule_ == &second_leg_ ? 1000 : 0;
+  for (std::uint32_t party = 0; party < schedule_->parties; ++party) {
+    add(wire::party_peer(party), [this, party] { return make_party(party); },
+        {[this, party, first_life](std::uint32_t life, const wire::Peer&, const wire::Body& body) {
+           oracle_.party_said(party, first_life + life, body);
          },
          {}});
   }
@@ -158,7 +170,7 @@ void Simulation::add(const wire::Peer& peer, FaultySession::Factory factory,
   process->killed = [this](const Crash& crash, TimeMs now) {
     for (const wire::Peer& other : crash.others) processes_.at(other)->kill(crash, now);
   };
-  link_.add(peer, *process);
+  link_->add(peer, *process);
   processes_.emplace(peer, std::move(process));
 }
 
@@ -181,7 +193,7 @@ party::LocalTrainer Simulation::trainer_of(std::uint32_t party) const {
 }
 
 Digest Simulation::key_id() const {
-  return schedule_.is_encrypted ? world().key.public_key().id() : Digest{};
+  return schedule_->is_encrypted ? world().key.public_key().id() : Digest{};
 }
 
 std::filesystem::path Simulation::records_of_life(std::uint32_t life) const {
@@ -192,9 +204,9 @@ Life Simulation::make_coordinator() {
   coordinator::CoordinatorConfig config;
   config.run = kRun;
   config.parties = world().cohort.signing_keys();
-  config.parties.resize(schedule_.parties);
+  config.parties.resize(schedule_->parties);
   config.quorum = quorum_;
-  config.rounds = schedule_.rounds;
+  config.rounds = schedule_->rounds;
   config.key_id = key_id();
   config.codec_id = codec_.id();
   config.statistics_chunks = static_cast<std::uint32_t>(codec_.statistics().plaintexts());
@@ -203,20 +215,20 @@ Life Simulation::make_coordinator() {
   records_.push_back(std::make_unique<report::RecordWriter>(std::filesystem::path{}));
   return life_of(std::make_unique<coordinator::Coordinator>(
       std::move(config),
-      schedule_.is_encrypted ? crypto::make_paillier_accumulator(world().key.public_key(),
-                                                                 crypto::Randomizer::kShort, pool_)
-                             : crypto::make_plain_accumulator(codec_.plaintext_limbs()),
+      schedule_->is_encrypted ? crypto::make_paillier_accumulator(world().key.public_key(),
+                                                                  crypto::Randomizer::kShort, pool_)
+                              : crypto::make_plain_accumulator(codec_.plaintext_limbs()),
       *records_.back()));
 }
 
-Life Simulation::make_key_holder(std::uint32_t life) {
+Life Simulation::make_key_holder() {
   key_holder::KeyHolderConfig config;
   config.run = kRun;
   config.parties = world().cohort.party_records();
-  config.parties.resize(schedule_.parties);
+  config.parties.resize(schedule_->parties);
   config.tag_secret = test::copy_of(world().cohort.tag_secret);
   config.quorum = quorum_;
-  config.rounds = schedule_.rounds;
+  config.rounds = schedule_->rounds;
   config.seed = kModelSeed;
   config.batch_rows = kBatchRows;
   config.shape = world().shape;
@@ -224,10 +236,10 @@ Life Simulation::make_key_holder(std::uint32_t life) {
   config.round_s = static_cast<double>(kRoundMs) / 1000;
   config.start_s = static_cast<double>(kStartMs) / 1000;
   config.key_id = key_id();
-  records_.push_back(std::make_unique<report::RecordWriter>(records_of_life(life)));
+  records_.push_back(std::make_unique<report::RecordWriter>(records_of_life(key_holder_lives_++)));
   return life_of(std::make_unique<key_holder::KeyHolder>(
       std::move(config), codec_,
-      oracle_.watch_opener(schedule_.is_encrypted
+      oracle_.watch_opener(schedule_->is_encrypted
                                ? crypto::make_paillier_opener(world().key, pool_)
                                : crypto::make_plain_opener(codec_.plaintext_limbs())),
       disk_.open(), world().test, pool_, *records_.back()));
@@ -238,14 +250,14 @@ Life Simulation::make_party(std::uint32_t party) {
   config.run = kRun;
   config.id = party;
   config.seed = kModelSeed;
-  config.rounds = schedule_.rounds;
+  config.rounds = schedule_->rounds;
   config.key_id = key_id();
   config.idle_s = static_cast<double>(kIdleMs) / 1000;
   records_.push_back(std::make_unique<report::RecordWriter>(std::filesystem::path{}));
   return life_of(std::make_unique<party::Party>(
       config, world().cohort.keys_of(party), codec_, trainer_of(party),
       oracle_.watch_sealer(wire::party_peer(party),
-                           schedule_.is_encrypted
+                           schedule_->is_encrypted
                                ? crypto::make_paillier_sealer(world().key.public_key(),
                                                               crypto::Randomizer::kShort, pool_)
                                : crypto::make_plain_sealer(codec_.plaintext_limbs())),
@@ -255,10 +267,10 @@ Life Simulation::make_party(std::uint32_t party) {
 // tamper is the network.
 std::vector<wire::MemoryLink::Delivery> Simulation::tamper(const wire::Peer& from,
                                                            const wire::Peer& to, Bytes bytes) {
+  const std::string_view name = message_name(wire::decode(bytes, {}).body);
   const auto tell = [&](const std::string& what) {
     stage_.trace([&] {
-      return to_string(from) + " -> " + to_string(to) + ' ' +
-             std::string(message_name(wire::decode(bytes, {}).body)) + ": " + what;
+      return to_string(from) + " -> " + to_string(to) + ' ' + std::string(name) + ": " + what;
     });
   };
   if (++messages_ > kMostMessages) {
@@ -266,15 +278,15 @@ std::vector<wire::MemoryLink::Delivery> Simulation::tamper(const wire::Peer& fro
     stop_ = true;
     return {};
   }
-  for (const Partition& partition : schedule_.partitions) {
-    if (partition.when.has(link_.now()) &&
+  for (const Partition& partition : schedule_->partitions) {
+    if (partition.when.has(link_->now()) &&
         partition.side.contains(from) != partition.side.contains(to)) {
       stage_.count("cut off");
       tell("cut off");
       return {};
     }
   }
-  if (stage_.chance(schedule_.drop)) {
+  if (stage_.chance(schedule_->drop)) {
     stage_.count("drop");
     tell("dropped");
     return {};
@@ -283,30 +295,30 @@ std::vector<wire::MemoryLink::Delivery> Simulation::tamper(const wire::Peer& fro
   const auto up_to = [&](TimeMs most) {
     return static_cast<TimeMs>(random.below(static_cast<std::uint64_t>(most) + 1));
   };
-  TimeMs delay = 1 + up_to(2 * schedule_.latency_ms - 1);
-  if (stage_.chance(schedule_.reorder)) {
+  TimeMs delay = 1 + up_to(2 * schedule_->latency_ms - 1);
+  if (stage_.chance(schedule_->reorder)) {
     stage_.count("reorder");
-    delay += up_to(schedule_.reorder_ms);
+    delay += up_to(schedule_->reorder_ms);
   }
-  if (stage_.chance(schedule_.delay)) {
+  if (stage_.chance(schedule_->delay)) {
     stage_.count("delay");
-    delay += up_to(schedule_.delay_ms);
+    delay += up_to(schedule_->delay_ms);
     tell("delayed by " + std::to_string(delay) + " ms");
   }
   std::vector<wire::MemoryLink::Delivery> arrivals;
   std::vector<Bytes>& old = said_[{from, to}];
-  if (stage_.chance(schedule_.replay) && !old.empty()) {
+  if (stage_.chance(schedule_->replay) && !old.empty()) {
     stage_.count("replay");
     tell("an old message is sent again beside it");
     arrivals.push_back({up_to(2000), old[random.below(old.size())]});
   }
-  if (stage_.chance(schedule_.duplicate)) {
+  if (stage_.chance(schedule_->duplicate)) {
     stage_.count("duplicate");
     tell("doubled");
     arrivals.push_back({delay + up_to(500), bytes});
   }
-  if (schedule_.replay > 0) old.push_back(bytes);
-  if (stage_.chance(schedule_.corrupt)) {
+  if (schedule_->replay > 0) old.push_back(bytes);
+  if (stage_.chance(schedule_->corrupt)) {
     stage_.count("corrupt");
     for (std::uint64_t flips = 1 + random.below(3); flips > 0; --flips) {
       // Half of the flips hit what is not payload.
@@ -326,23 +338,23 @@ TimeMs Simulation::latest_end() const {
   TimeMs down = 0;
   for (const auto& [peer, process] : processes_) down += process->down_ms();
   TimeMs slow = 0;
-  for (const SlowReader& reader : schedule_.slow_readers) {
+  for (const SlowReader& reader : schedule_->slow_readers) {
     slow += reader.when.end + 20 * reader.pause_ms;
   }
   const TimeMs lives = processes_.at(wire::kKeyHolderPeer)->lives();
-  return lives * (kStartMs + kGraceMs) + (schedule_.rounds + 1 + lives) * (kRoundMs + kGraceMs) +
-         down + slow + schedule_.delay_ms + schedule_.reorder_ms + 2000 + kIdleMs + kGraceMs;
+  return lives * (kStartMs + kGraceMs) + (schedule_->rounds + 1 + lives) * (kRoundMs + kGraceMs) +
+         down + slow + schedule_->delay_ms + schedule_->reorder_ms + 2000 + kIdleMs + kGraceMs;
 }
 
 // replay computes the model after each round from the contributors alone: plain integers, no
 // packing, no cipher, no messages.
 std::vector<Digest> Simulation::replay() const {
   std::vector<party::LocalTrainer> trainers;
-  for (std::uint32_t party = 0; party < schedule_.parties; ++party) {
+  for (std::uint32_t party = 0; party < schedule_->parties; ++party) {
     trainers.push_back(trainer_of(party));
   }
   model::Parameters parameters = model::initial_parameters(world().shape, kModelSeed);
-  model::Optimizer optimizer({}, parameters.size(), schedule_.rounds);
+  model::Optimizer optimizer({}, parameters.size(), schedule_->rounds);
   data::Statistics joint;
   std::vector<Digest> digests;
   for (const auto& [round, contributors] : oracle_.opened()) {
@@ -377,9 +389,7 @@ std::vector<Digest> Simulation::replay() const {
 
 void Simulation::check_model() {
   const std::vector<Digest> digests = replay();
-  const FaultySession& holder = *processes_.at(wire::kKeyHolderPeer);
-  for (std::uint32_t life = 0; life < holder.lives(); ++life) {
-    if (!std::filesystem::exists(records_of_life(life))) continue;
+  for (std::uint32_t life = 0; life < key_holder_lives_; ++life) {
     for (const auto& json : report::read_records(records_of_life(life))) {
       const report::RoundRecord record = report::round_record_from_json(json);
       const std::string round = "round " + std::to_string(record.round);
@@ -395,68 +405,85 @@ void Simulation::check_model() {
       }
     }
   }
-  const bool has_all = digests.size() == schedule_.rounds + 1;
+  const bool has_all = digests.size() == schedule_->rounds + 1;
   for (const Digest& digest : finishes_) {
     if (!has_all || digest != digests.back()) {
       stage_.violate("Finish announces a model that no honest run over the contributors gives");
     }
   }
-  if (holder.ending() && holder.ending()->fault == Fault::kNone && finishes_.empty()) {
-    stage_.violate("the key-holder finished and did not say so");
-  }
 }
 
 void Simulation::check_end(bool has_ended) {
   if (!has_ended && !stop_) stage_.violate("somebody waits for ever");
-  if (link_.now() > latest_end()) {
-    stage_.violate("the last one ended at " + std::to_string(link_.now()) + " ms, not before " +
+  if (link_->now() > latest_end()) {
+    stage_.violate("the last one ended at " + std::to_string(link_->now()) + " ms, not before " +
                    std::to_string(latest_end()) + " ms");
   }
   const bool is_corrupt = stage_.counts().contains("corrupt");
+  const auto& ending = processes_.at(wire::kKeyHolderPeer)->ending();
+  // A round whose sum was refused can never be opened over another: the run is lost.
+  const bool is_spoilt =
+      schedule_ == &second_leg_ && is_corrupt && ending && ending->fault == Fault::kIntegrity;
   for (const auto& [peer, process] : processes_) {
     if (!process->ending()) continue;
     const auto& [fault, reason] = *process->ending();
     const bool is_expected = fault == Fault::kNone || fault == Fault::kQuorumLost ||
                              fault == Fault::kDeadline ||
-                             (fault == Fault::kStorage && !schedule_.full_disks.empty()) ||
+                             (fault == Fault::kStorage && !schedule_->full_disks.empty()) ||
                              (is_corrupt && (fault == Fault::kIntegrity || fault == Fault::kUsage));
     if (!is_expected) {
       stage_.violate(to_string(peer) + " ended with " + std::string(to_string(fault)) + ": " +
                      reason);
     }
-    if (schedule_.is_faultless() && fault != Fault::kNone) {
+    if (schedule_->is_faultless() && fault != Fault::kNone && !is_spoilt) {
       stage_.violate(to_string(peer) + " ended with " + std::string(to_string(fault)) +
                      " and nothing had gone wrong: " + reason);
     }
   }
-  if (schedule_.is_faultless()) {
+  if (ending && ending->fault == Fault::kNone && finishes_.empty()) {
+    stage_.violate("the key-holder finished and did not say so");
+  }
+  if (schedule_->is_faultless() && schedule_ != &second_leg_) {
     for (const auto& [round, contributors] : oracle_.opened()) {
-      if (contributors.size() != schedule_.parties) {
+      if (contributors.size() != schedule_->parties) {
         stage_.violate("round " + std::to_string(round) + " lacks a party without need");
       }
     }
   }
 }
 
-Outcome Simulation::run() {
-  const bool has_ended = link_.run(stop_);
+std::optional<Ending> Simulation::run_leg() {
+  set_out();
+  const bool has_ended = link_->run(stop_);
   check_end(has_ended);
-  check_model();
+  return processes_.at(wire::kKeyHolderPeer)->ending();
+}
+
+Outcome Simulation::run() {
+  const std::optional<Ending> ending = run_leg();
   Outcome outcome;
-  const auto& ending = processes_.at(wire::kKeyHolderPeer)->ending();
   outcome.ending = ending ? std::string(to_string(ending->fault)) : "killed";
   outcome.reason = ending ? ending->reason : "";
+  outcome.end_ms = link_->now();
+  for (const auto& [peer, process] : processes_) {
+    const bool has_heard = process->ending() && process->ending()->fault == Fault::kNone;
+    if (outcome.ending == to_string(Fault::kNone) && !has_heard) ++outcome.unaware;
+  }
+  if (!ending || ending->fault != Fault::kNone) {
+    stage_.trace([] { return std::string("everything is started again, without faults"); });
+    schedule_ = &second_leg_;
+    stage_.set_schedule(second_leg_);
+    const std::optional<Ending> second = run_leg();
+    outcome.is_resumed = second && second->fault == Fault::kNone;
+    outcome.end_ms += link_->now();
+  }
+  check_model();
   outcome.faults = stage_.counts();
   outcome.violations = stage_.violations();
   outcome.messages = messages_;
   outcome.openings = oracle_.openings();
   outcome.refused = oracle_.refused();
   outcome.rounds = oracle_.opened().size();
-  outcome.end_ms = link_.now();
-  for (const auto& [peer, process] : processes_) {
-    const bool has_heard = process->ending() && process->ending()->fault == Fault::kNone;
-    if (outcome.ending == to_string(Fault::kNone) && !has_heard) ++outcome.unaware;
-  }
   return outcome;
 }
 

@@ -20,12 +20,15 @@ struct Outcome {
   std::uint64_t refused = 0;   // of them, because they were not their contributors'
   std::uint64_t rounds = 0;    // sums that were right
   TimeMs end_ms = 0;
+  bool is_resumed = false;    // after a bad end, and then without faults to a good one
   std::uint64_t unaware = 0;  // processes that did not hear of the good end
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
-// simulate runs `schedule` and holds the promises against it. With `is_traced`, it prints every
-// step. Thread-safe.
+// simulate runs `schedule`; then, if that did not end well, everything again from what the
+// key-holder's disk holds and without faults, which must end well unless a sum was refused; and
+// holds the promises against
+// it. With `is_traced`, it prints every step. Thread-safe.
 [[nodiscard]] Outcome simulate(const Schedule& schedule, bool is_traced);
 
 }  // namespace blindsum::simulation

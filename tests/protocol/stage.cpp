@@ -6,7 +6,7 @@ namespace blindsum::simulation {
 
 void Stage::reach(const wire::Peer& peer, Point point) {
   const std::uint32_t occurrence = reached_[peer].at(static_cast<std::size_t>(point))++;
-  for (const Crash& crash : schedule_.crashes) {
+  for (const Crash& crash : schedule_->crashes) {
     if (crash.peer == peer && crash.point == point && crash.occurrence == occurrence) {
       throw Killed{crash};
     }

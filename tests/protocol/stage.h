@@ -23,9 +23,10 @@ struct Killed {
 class Stage {
  public:
   Stage(const Schedule& schedule, bool is_traced)
-      : schedule_(schedule), random_(schedule.seed, "fault-stage"), is_traced_(is_traced) {}
+      : schedule_(&schedule), random_(schedule.seed, "fault-stage"), is_traced_(is_traced) {}
 
-  [[nodiscard]] const Schedule& schedule() const { return schedule_; }
+  [[nodiscard]] const Schedule& schedule() const { return *schedule_; }
+  void set_schedule(const Schedule& schedule) { schedule_ = &schedule; }
   [[nodiscard]] SeededRandom& random() { return random_; }
   [[nodiscard]] bool chance(double share) { return share > 0 && random_.uniform() < share; }
 
@@ -51,7 +52,7 @@ class Stage {
  private:
   void print(const std::string& line) const;
 
-  const Schedule& schedule_;
+  const Schedule* schedule_;
   SeededRandom random_;
   bool is_traced_;
   std::map<wire::Peer, std::array<std::uint32_t, kPoints>> reached_;
