@@ -24,8 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A record is: magic, version, run, round, length of the content; the SHA-256 of these; the
-// content; the SHA-256 of all that. A header with a digest of its own tells a length that was
+// A record is: magic, version, run, round, length of the content; the hash of these; the
+// content; the hash of all that. A header with a digest of its own tells a length that was
 // damaged from one that was not yet written in full.
 constexpr std::uint32_t kEntryMagic = 0x4a4b5342;       // "BSKJ"
 constexpr std::uint32_t kCheckpointMagic = 0x434b5342;  // "BSKC"
@@ -74,9 +74,9 @@ Bytes record_of(std::uint32_t magic, const wire::RunId& run, std::uint32_t round
   record.insert(record.end(), run.begin(), run.end());
   append_le32(record, round);
   append_le64(record, content.size());
-  append_digest(record, sha256(record));
+  append_digest(record, content_hash(record));
   record.insert(record.end(), content.begin(), content.end());
-  append_digest(record, sha256(record));
+  append_digest(record, content_hash(record));
   return record;
 }
 
@@ -88,7 +88,7 @@ struct Header {
 // parse_header reads the first kHeaderBytes of a record. `file` and `offset` say where they lie.
 Header parse_header(ByteView bytes, std::uint32_t magic, const wire::RunId& run,
                     const fs::path& file, std::size_t offset) {
-  const Digest digest = sha256(bytes.first(kFieldBytes));
+  const Digest digest = content_hash(bytes.first(kFieldBytes));
   if (!std::equal(digest.begin(), digest.end(), bytes.begin() + kFieldBytes)) {
     damaged(file, offset, "the header is damaged");
   }
@@ -108,7 +108,7 @@ Header parse_header(ByteView bytes, std::uint32_t magic, const wire::RunId& run,
 // has_good_digest tells whether `record`, a whole one, ends in its own digest.
 bool has_good_digest(ByteView record) {
   const std::size_t size = record.size() - sizeof(Digest);
-  const Digest digest = sha256(record.first(size));
+  const Digest digest = content_hash(record.first(size));
   return std::equal(digest.begin(), digest.end(), record.begin() + static_cast<long>(size));
 }
 
