@@ -62,6 +62,10 @@ class Maker {
     made_.rounds = 3 + draw_.below(4);
     made_.is_encrypted = made_.parties <= 6 && draw_.chance(0.15);
     made_.has_file_store = draw_.chance(0.04);
+    if (draw_.chance(0.02)) {  // long enough for several checkpoints
+      made_.rounds = 33 + draw_.below(4);
+      made_.has_file_store = draw_.chance(0.5);
+    }
     made_.latency_ms = draw_.spread(2, 60);
     made_.while_down = static_cast<Schedule::WhileDown>(draw_.below(3));
     made_.is_newest_checkpoint_lost = draw_.chance(0.2);
@@ -130,7 +134,7 @@ class Maker {
         break;
       case Point::kCheckpointing:
       case Point::kCheckpointed:
-        range = 2;
+        range = 2 + made_.rounds / 16;
         break;
       default:
         break;
@@ -220,7 +224,7 @@ class Maker {
       case Kind::kDiskFull:
         made_.full_disks.push_back(
             {draw_.chance(0.4), draw_.below(made_.rounds + 1), draw_.chance(0.3)});
-        if (made_.full_disks.back().is_checkpoint) made_.full_disks.back().occurrence %= 2;
+        if (made_.full_disks.back().is_checkpoint) made_.full_disks.back().occurrence %= 4;
         break;
     }
   }
