@@ -10,9 +10,8 @@
 namespace blindsum::coordinator {
 
 // make_coordinator loads what the role file names. `pool` and `records` must outlive the result.
-// When
-// its settings have faults of its own, it is a TamperingCoordinator. Throws KeyError or ConfigError
-// when a file is missing or does not fit the settings.
+// When its settings have faults of its own, it is a TamperingCoordinator. Throws KeyError or
+// ConfigError when a file is missing or does not fit the settings.
 [[nodiscard]] std::unique_ptr<Coordinator> make_coordinator(const settings::RoleFile& role,
                                                             ThreadPool& pool,
                                                             report::RecordWriter& records);

@@ -11,15 +11,10 @@
 
 namespace blindsum::party {
 
-// CorruptParty is a Party whose updates are, in the rounds of its faults,
-//
-// | how       | |
-// |-----------|------------------------------------------------------------------------------------|
-// | `invalid` | one byte short, which no coordinator accepts | | `altered` | other numbers than
-// those that were tagged, properly encrypted: the sum is not opened |
-//
-// and properly signed all the same. It is only ever made for a role file that has such faults; no
-// message turns it on.
+// CorruptParty is a Party whose updates are wrong in the rounds of its faults, and properly signed
+// all the same. `invalid`: one byte short, which no coordinator accepts. `altered`: other numbers
+// than those that were tagged, properly encrypted, so that the sum is refused once it is opened. It
+// is only ever made for a role file that has such faults; no message turns it on.
 class CorruptParty : public Party {
  public:
   // Corruption is shared by the party, which knows the round, and its sealer.
