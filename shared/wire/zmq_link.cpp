@@ -302,6 +302,9 @@ struct ZmqLink::Impl : MessageSink {
     } else if (frames[1].empty()) {
       routes[from] = route;
     } else {
+      // After a restart of this end a caller goes on without announcing itself: its connection is
+      // new, its socket is not.
+      routes.emplace(from, route);
       receive(from, view_of(frames[1]), session);
     }
     return true;
@@ -406,7 +409,7 @@ struct ZmqLink::Impl : MessageSink {
   ZmqConfig config;
   std::string endpoint;
   Traffic traffic;
-  std::map<Peer, std::string> routes;  // the routing id under which a caller announced itself last
+  std::map<Peer, std::string> routes;  // under which a caller announced itself last
   zmq::context_t context{1};           // before the sockets: closed after them
   zmq::socket_t zap;
   zmq::socket_t router;

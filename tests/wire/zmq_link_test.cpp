@@ -283,6 +283,29 @@ TEST_CASE("a party may start before the coordinator") {
   CHECK(served);
 }
 
+TEST_CASE("a restarted coordinator answers a party that has been there all the time") {
+  World world(1);
+  world.open();
+  world.begin();
+  zmq::context_t context;
+  RawClient party(context, world, &world.party_keys[0], "party-0/same");
+  party.send({});  // announced once: a socket that connects again does not do so
+  party.send(kUpdate);
+  CHECK(party.receive(kPatienceMs));
+  for (int restart = 0; restart < 2; ++restart) {
+    world.halt();
+    world.server.reset();
+    world.stop = false;
+    world.open(world.endpoint);
+    world.begin();
+    party.send(kUpdate);
+    CHECK(party.receive(kPatienceMs));
+  }
+  world.halt();
+  CHECK(world.heard.size() == 3);
+  CHECK(world.rejected.empty());
+}
+
 TEST_CASE("a coordinator that listens but is busy lets parties in later") {
   World world(1);
   world.open();
