@@ -12,13 +12,14 @@ namespace blindsum::launcher {
 
 // ReportLimits bound what a page draws, however long the run was: rounds are joined in `columns`
 // groups (round 0 is always its own), parties in `rows` groups, evaluations are thinned out to
-// `points`, and of the table of gains the `gains` parties that gained most are kept. The view says
-// what was joined or left out.
+// `points`, of the table of gains the `gains` parties that gained most are kept, and of the events
+// the first `events`. The view says what was joined or left out.
 struct ReportLimits {
   std::size_t columns = 200;
   std::size_t rows = 100;
   std::size_t points = 500;
   std::size_t gains = 40;
+  std::size_t events = 200;
 };
 
 // report_view gathers what the page of `folder` shows. A folder with compare.json is a comparison,

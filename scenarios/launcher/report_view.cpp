@@ -6,6 +6,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -57,10 +59,10 @@ std::optional<std::uint32_t> party_of(std::string_view role) {
   return party;
 }
 
-// for_each_record gives every round record of a .jsonl file to `take`; a torn last line is left
-// out, and so is the line on which a role says how it ended.
-template <class Take>
-void for_each_record(const fs::path& path, Take take) {
+// for_each_record gives every round record of a .jsonl file to `take` and every event to
+// `take_event`; a torn last line is left out, and so is the line on which a role says how it ended.
+template <class Take, class TakeEvent>
+void for_each_record(const fs::path& path, Take take, TakeEvent take_event) {
   std::ifstream file(path);
   if (!file) throw DataError(path.string() + ": cannot be read");
   std::size_t number = 0;
@@ -69,8 +71,9 @@ void for_each_record(const fs::path& path, Take take) {
     const json object = json::parse(line, nullptr, false);
     try {
       if (!object.is_object()) throw DecodeError("not a JSON object");
-      if (report::kind_of(object) != report::LineKind::kRound) continue;
-      take(report::round_record_from_json(object));
+      const report::LineKind kind = report::kind_of(object);
+      if (kind == report::LineKind::kRound) take(report::round_record_from_json(object));
+      if (kind == report::LineKind::kEvent) take_event(report::event_from_json(object));
     } catch (const DecodeError& error) {
       throw DataError(path.string() + ":" + std::to_string(number) + ": " + error.what());
     }
@@ -384,6 +387,19 @@ json roles_json(const fs::path& folder, std::uint32_t parties) {
   return roles;
 }
 
+// events_json has the events in the order of their rounds, the last of too many left out.
+json events_json(std::vector<report::Event> events, const ReportLimits& limits) {
+  std::stable_sort(events.begin(), events.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.round, a.at) < std::tie(b.round, b.at);
+  });
+  json shown = json::array();
+  for (const report::Event& event : events) {
+    if (shown.size() == limits.events) break;
+    shown.push_back(to_json(event));
+  }
+  return {{"count", events.size()}, {"shown", std::move(shown)}};
+}
+
 struct RunView {
   json run;     // summary, series
   json detail;  // of a federated run, else null
@@ -396,16 +412,21 @@ RunView run_view(const fs::path& folder, std::string name, json summary,
   const std::uint32_t rounds = settings ? settings->rounds : kMaxRounds;
   Series series;
   Detail detail(parties, rounds);
+  std::vector<report::Event> events;
   for (const fs::path& file : record_files(folder)) {
-    for_each_record(file, [&](const report::RoundRecord& record) {
-      if (record.evaluation) series[record.round].add(*record.evaluation);
-      if (parties > 0) detail.add(record);
-    });
+    for_each_record(
+        file,
+        [&](const report::RoundRecord& record) {
+          if (record.evaluation) series[record.round].add(*record.evaluation);
+          if (parties > 0) detail.add(record);
+        },
+        [&](report::Event event) { events.push_back(std::move(event)); });
   }
   if (summary.is_null()) {
     summary = {{"status", "unfinished"},
                {"reason", "there is no summary.json: the run has not ended, or was killed"}};
   }
+  summary.erase("events");
   RunView view;
   view.run = {{"name", std::move(name)},
               {"summary", std::move(summary)},
@@ -414,6 +435,7 @@ RunView run_view(const fs::path& folder, std::string name, json summary,
     view.detail = detail.to_json(limits);
     view.detail["run"] = view.run["name"];
     view.detail["parameters"] = role::shape_of(*settings).parameters();
+    view.detail["events"] = events_json(std::move(events), limits);
     view.detail["endings"] = roles_json(folder, parties);
   }
   return view;

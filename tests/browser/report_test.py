@@ -161,6 +161,7 @@ def table_of(browser, chart):
 def check_run(browser, folder, shots):
     check_page(browser, folder / "report.html", shots, "run")
     records = records_of(folder)
+    equal(browser.value("document.getElementById('events').hidden"), True, "events of a run without any")
     summary = json.loads((folder / "summary.json").read_text())
     evaluations = [record for record in records if record.get("evaluation")]
     rounds = {record["round"] for record in records}
@@ -222,6 +223,19 @@ def check_proof(browser, blindsum, folder, shots):
     equal(browser.value(row), [["records hidden", "failed", "99", "rows", "found in <b>2 places"]], "checks")
 
 
+def check_events(browser, folder, shots):
+    """What went wrong on purpose, and what was noticed, is drawn and told."""
+    check_page(browser, folder / "report.html", shots, "events")
+    events = [record for record in records_of(folder) if "event" in record]
+    assert {"fault_injected", "party_absent"} <= {event["event"] for event in events}, events
+    equal(points(browser)["chart-events"], len(events), "chart-events")
+    equal(browser.value("document.querySelectorAll('#chart-events path.mark-event').length"), len(events), "marks")
+    rows = table_of(browser, "chart-events")
+    equal([row[3] for row in rows], [event["detail"] for event in events], "the table of events")
+    text = browser.value("document.getElementById('events').innerText")
+    assert f"{len(events)} events" in text, text
+
+
 def check_failed(browser, blindsum, folder, shots):
     """A run that ended before it had results still has a page that says why."""
     for name in ("rounds.jsonl", "summary.json"):
@@ -248,18 +262,20 @@ def main():
         scenario = scratch / "small.yaml"
         scenario.write_text(SCENARIO)
 
-        def run(verb, *more):
-            out = scratch / verb
+        def run(verb, *more, to=None):
+            out = scratch / (to or verb)
             subprocess.run([blindsum, verb, scenario, *SMALL, "--out", out, "--quiet", *more], check=True, env=environment)
             return next(out.iterdir())
 
         single = run("run")
         comparison = run("compare", "--set", "cipher=paillier", "--set", "paillier.key_bits=2048", "--set", "rounds=2")
+        faulty = run("run", "--parties", "4", "--set", "faults=[{role: party-2, round: 2, kind: corrupt, how: invalid}]", to="faulty")
         browser = Browser(program, scratch / "profile")
         try:
             check_run(browser, single, shots)
             check_comparison(browser, comparison, shots)
             check_proof(browser, blindsum, comparison, shots)
+            check_events(browser, faulty, shots)
             # The scenario is on the page: what a person wrote into it must stay text.
             yaml = (single / "scenario.yaml").read_text()
             (single / "scenario.yaml").write_text(yaml + "# </script><b id=planted>&amp;<!-- \u2028\n")

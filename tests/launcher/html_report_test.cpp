@@ -53,6 +53,34 @@ void write_run(const std::filesystem::path& folder, std::uint32_t parties, std::
   write_file_atomic(folder / "summary.json", std::string_view("{\"status\": \"done\"}\n"));
 }
 
+TEST_CASE("the view has the events by round, as many as the page may show, and once") {
+  const test::TempDir folder;
+  write_run(folder.path(), 4, 6);
+  std::string lines = read_text_file(folder.path() / "rounds.jsonl");
+  for (const std::uint32_t round : {5, 2, 2}) {
+    const auto event = report::event_now("party_lost", round, "party-1", "launcher", "<b>gone</b>");
+    lines += to_json(event).dump() + "\n";
+  }
+  write_file_atomic(folder.path() / "rounds.jsonl", lines);
+  write_file_atomic(folder.path() / "summary.json",
+                    std::string_view("{\"status\": \"done\", \"events\": [1, 2, 3]}\n"));
+  const json view = report_view(folder.path());
+  const json& events = view["detail"]["events"];
+  CHECK(events["count"] == 3);
+  REQUIRE(events["shown"].size() == 3);
+  CHECK(events["shown"][0]["round"] == 2);
+  CHECK(events["shown"][2]["round"] == 5);
+  CHECK(events["shown"][2]["detail"] == "<b>gone</b>");
+  CHECK_FALSE(view["runs"][0]["summary"].contains("events"));
+  CHECK(view["detail"]["columns"].size() == 7);
+
+  ReportLimits limits;
+  limits.events = 2;
+  const json cut = report_view(folder.path(), limits);
+  CHECK(cut["detail"]["events"]["count"] == 3);
+  CHECK(cut["detail"]["events"]["shown"].size() == 2);
+}
+
 TEST_CASE("the view draws every round of a short run") {
   const test::TempDir folder;
   write_run(folder.path(), 4, 6);

@@ -222,6 +222,36 @@ function dotChart({ rows, series, ...rest }) {
   return figure({ points: rows.length * series.length, details, draw, ...rest });
 }
 
+// eventChart draws marks [{row, round, kind, text}] on a line per row, over all rounds. A kind has a tone, and a shape for
+// those who do not see tones.
+function eventChart({ rows, rounds, kinds, marks, ...rest }) {
+  const details = tableDetails(['Round', 'Who', 'Event', 'What', 'Time'],
+    () => marks.map((mark) => [format.whole(mark.round), mark.row, mark.event, { class: 'text', text: mark.text }, mark.at]));
+  const draw = (svg, width) => {
+    const left = d3.max(rows, (row) => row.length) * 6.6 + 10;
+    const right = width - 12;
+    const step = 26;
+    const height = step * rows.length + 4;
+    const x = d3.scaleLinear().domain([-0.5, rounds + 0.5]).range([left, right]);
+    rowLabels(svg, rows, step, 4);
+    rows.forEach((row, r) => {
+      const y = 4 + step * (r + 0.5);
+      svg.append('line').attr('x1', left).attr('x2', right).attr('y1', y).attr('y2', y).style('stroke', 'var(--line)');
+    });
+    for (const mark of marks) {
+      const kind = kinds[mark.kind];
+      svg.append('path').attr('class', 'mark-event').attr('d', d3.symbol().type(kind.shape).size(90)())
+        .attr('transform', `translate(${x(mark.round)},${4 + step * (rows.indexOf(mark.row) + 0.5)})`)
+        .style('fill', `var(--${kind.tone})`).style('stroke', 'var(--surface)').style('stroke-width', 1.5)
+        .on('pointermove', () => tip.show(d3.event, `Round ${format.whole(mark.round)}, ${mark.row}`, [[kind.tone, mark.text]]))
+        .on('pointerleave', tip.hide);
+    }
+    roundAxis(svg, x, height, width, 'round');
+    return height + 40;
+  };
+  return figure({ points: marks.length, details, draw, ...rest });
+}
+
 // spanText names the rounds of a column: "Round 7", "Rounds 7 to 12".
 function spanText([first, last], one = 'Round', many = 'Rounds') {
   return first === last ? `${one} ${format.whole(first)}` : `${many} ${format.whole(first)} to ${format.whole(last)}`;

@@ -224,6 +224,41 @@ function writeGains() {
   }
 }
 
+// ---- Events ----
+
+const eventKinds = {
+  done: { name: 'done on purpose, as the scenario says', tone: 'coordinator', shape: d3.symbolTriangle },
+  noticed: { name: 'noticed', tone: 'bad', shape: d3.symbolDiamond },
+  healed: { name: 'over, or made good', tone: 'federated-encrypted', shape: d3.symbolCircle },
+};
+const kindOfEvent = {
+  fault_injected: 'done', fault_ended: 'healed', party_returned: 'healed', role_restarted: 'healed', run_resumed: 'healed',
+};
+
+const roleName = (role) => ({ keyholder: 'key-holder', launcher: 'run' }[role] || role.replace('party-', 'party '));
+
+function writeEvents() {
+  if (!detail || !detail.events || detail.events.count === 0) return;
+  show('events');
+  const marks = detail.events.shown.map((event) => ({
+    row: roleName(event.role), round: event.round, kind: kindOfEvent[event.event] || 'noticed', event: event.event.replace(/_/g, ' '),
+    text: event.detail, at: event.at.slice(11, 23),
+  }));
+  const count = (kind) => marks.filter((mark) => mark.kind === kind).length;
+  at('events-intro').append(`${plural(detail.events.count, 'event', 'events')} beside the ordinary course of the rounds: `
+    + `${format.whole(count('done'))} done on purpose, ${format.whole(count('noticed'))} noticed, ${format.whole(count('healed'))} over or made good.`,
+  detail.events.count > marks.length ? ` Shown are the first ${format.whole(marks.length)}.` : '');
+  const kinds = Object.entries(eventKinds).filter(([kind]) => count(kind) > 0);
+  at('events-legend').append(...kinds.map(([, kind]) => make('span', {}, swatch(kind.tone), kind.name)));
+  // The run itself first, then coordinator, key-holder, and parties by number.
+  const rank = (row) => ['run', 'coordinator', 'key-holder'].indexOf(row);
+  const number = (row) => (rank(row) >= 0 ? rank(row) - 3 : Number(row.slice(6)));
+  const rows = [...new Set(marks.map((mark) => mark.row))].sort((a, b) => number(a) - number(b));
+  at('events-charts').append(eventChart({
+    id: 'chart-events', title: 'By round', label: 'Events by role and round', rows, rounds: settings.rounds, kinds: eventKinds, marks,
+  }));
+}
+
 // ---- Roles ----
 
 function writeRoles() {
@@ -399,6 +434,7 @@ writeHead();
 writeComparison();
 writeQuality();
 writeGains();
+writeEvents();
 writeRoles();
 writeTime();
 writeBytes();
