@@ -183,8 +183,21 @@ void Coordinator::take(std::uint32_t party, const wire::EncryptedUpdate& update,
   spdlog::log(is_expected ? spdlog::level::debug : spdlog::level::warn,
               "round={} party={} bytes={} {}", update.round, party, update.payload.size(),
               to_string(result));
+  if (result != kAccepted && result != kDuplicate) note_refusal(party, update.round, result);
   sink.send(wire::party_peer(party), wire::UpdateReply{update.round, result});
   if (open_) close_if_complete(sink);
+}
+
+// note_refusal records that an update was refused: once a party and round, however many it sends.
+void Coordinator::note_refusal(std::uint32_t party, std::uint32_t round, wire::AcceptResult why) {
+  const auto now = static_cast<std::uint32_t>(std::max<std::int64_t>(last_round_, 0));
+  const auto [noted, is_first] = refused_in_.emplace(party, now);
+  if (!is_first && std::exchange(noted->second, now) == now) return;
+  records_->note(report::event_now(
+      why == wire::AcceptResult::kLate ? "late_update" : "update_refused", now,
+      to_string(wire::party_peer(party)), to_string(wire::kCoordinatorPeer),
+      "party " + std::to_string(party) + "'s update of round " + std::to_string(round) + " was " +
+          (why == wire::AcceptResult::kLate ? "late" : "refused: " + std::string(to_string(why)))));
 }
 
 void Coordinator::close_if_complete(wire::MessageSink& sink) {

@@ -55,6 +55,7 @@ class Coordinator : public wire::Session {
   void reopen(const wire::RoundOpen& open, wire::MessageSink& sink);
   void take(std::uint32_t party, const wire::EncryptedUpdate& update, wire::MessageSink& sink);
   void ask_for_update(std::uint32_t party, wire::MessageSink& sink);
+  void note_refusal(std::uint32_t party, std::uint32_t round, wire::AcceptResult why);
   void close_if_complete(wire::MessageSink& sink);
   void close_round(wire::MessageSink& sink);
   void abort(Fault fault, std::string reason, wire::MessageSink& sink);
@@ -70,6 +71,7 @@ class Coordinator : public wire::Session {
   wire::TimeMs idle_deadline_ = 0;
   std::map<std::uint32_t, wire::EncryptedUpdate> early_;  // for the next round, one a party
   std::map<std::uint32_t, std::uint32_t> started_;  // parties that said hello, and for which round
+  std::map<std::uint32_t, std::uint32_t> refused_in_;  // by party: the round of the last refusal
   report::RoundRecord record_;
   report::Stopwatch round_watch_;
   double prepare_s_ = 0;  // spent on working ahead since the last aggregate
