@@ -52,14 +52,19 @@ FolderLock::FolderLock(const std::filesystem::path& folder, Kind kind) {
 
 FolderLock::~FolderLock() { ::close(file_); }
 
+settings::Settings settings_of_run(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / "scenario.yaml")) {
+    throw ConfigError(folder.string() + kNoRun);
+  }
+  return load_scenario(folder / "scenario.yaml");
+}
+
 InterruptedRun read_interrupted_run(const std::filesystem::path& folder) {
   const auto refuse = [&](const std::string& why) -> void {
     throw ConfigError(folder.string() + ": " + why);
   };
-  if (!std::filesystem::exists(folder / "scenario.yaml"))
-    throw ConfigError(folder.string() + kNoRun);
   InterruptedRun interrupted;
-  interrupted.settings = load_scenario(folder / "scenario.yaml");
+  interrupted.settings = settings_of_run(folder);
   const settings::Settings& settings = interrupted.settings;
   if (settings.runtime == "memory") refuse("a run in memory keeps no state; start it anew");
   if (std::filesystem::exists(folder / "summary.json") &&

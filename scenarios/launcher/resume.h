@@ -32,6 +32,9 @@ struct InterruptedRun {
   nlohmann::json manifest;
 };
 
+// settings_of_run reads the settings of the run in `folder`. Throws ConfigError when there is none.
+[[nodiscard]] settings::Settings settings_of_run(const std::filesystem::path& folder);
+
 // read_interrupted_run reads the folder of a run that can go on. Throws ConfigError, with what to
 // do, when there is none: the run is done; it ended before its roles were started; it ran in
 // memory; it has been moved, or its settings changed; the key-holder's state is gone.

@@ -148,7 +148,9 @@ class Run {
     if (is_encrypted()) summary["encryption_proof"] = to_json(proof_);
     write_rounds(folder_ / "rounds.jsonl", records);
     write_file_atomic(folder_ / "summary.json", json_text(summary));
-    const bool is_over = ending.fault == Fault::kNone || !lock_;
+    // A sum that was refused is in the journal, and would be refused again.
+    const bool is_over =
+        !lock_ || ending.fault == Fault::kNone || ending.fault == Fault::kIntegrity;
     return {std::move(ending), std::move(summary), !is_over && can_resume(folder_)};
   }
 

@@ -2,7 +2,6 @@
 // wrong.
 #include <algorithm>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -10,65 +9,21 @@
 #include <nlohmann/json.hpp>
 #include <signal.h>
 
-#include "party/key_holder/key_store.h"
 #include "shared/core/file.h"
 #include "shared/core/hash.h"
 #include "shared/report/records.h"
+#include "tests/process/world.h"
 #include "tests/support/program.h"
-#include "tests/support/temp_dir.h"
-#include "tests/support/test_keys.h"
 
 namespace blindsum {
 namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
+using test::child_of;
+using test::events_of;
 using test::Outcome;
-
-// World is a folder with a small synthetic data set, a key set and a scenario.
-struct World {
-  test::TempDir dir;
-  std::filesystem::path data = dir.path() / "data";
-  std::filesystem::path keys = dir.path() / "keys";
-  std::filesystem::path scenario = dir.path() / "small.yaml";
-
-  World() {
-    key_holder::save_key_set(keys, test::key_2048());
-    write_file_atomic(scenario,
-                      "name: small\nparties: 3\nrounds: 2\nmodel: { hidden: [8] }\n"
-                      "data: { source: synthetic }\nlocal: { batch_rows: 64 }\n"
-                      "paillier: { key_bits: 2048, randomizer: short }\n"
-                      "deadlines: { round_s: 10, start_s: 20 }\n");
-  }
-
-  [[nodiscard]] std::vector<std::string> arguments(const std::string& out,
-                                                   std::vector<std::string> more = {}) const {
-    std::vector<std::string> all{"run",    scenario.string(), "--out", (dir.path() / out).string(),
-                                 "--keys", keys.string()};
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
-  }
-  [[nodiscard]] Outcome run(const std::string& out, std::vector<std::string> more = {}) const {
-    return test::run_program("blindsum", arguments(out, std::move(more)), dir.path());
-  }
-  // folder is the result folder that a run made inside `out`; `out` itself while there is none.
-  [[nodiscard]] std::filesystem::path folder(const std::string& out) const {
-    std::error_code none;
-    const std::filesystem::directory_iterator inside(dir.path() / out, none);
-    return none || inside == std::filesystem::directory_iterator() ? dir.path() / out
-                                                                   : inside->path();
-  }
-  [[nodiscard]] json summary(const std::string& out) const {
-    return json::parse(read_text_file(folder(out) / "summary.json"));
-  }
-  // rounds_done counts the key-holder's records of a run that may still be going on.
-  [[nodiscard]] std::size_t rounds_done(const std::string& out) const {
-    std::ifstream file(folder(out) / "records" / "keyholder.jsonl");
-    std::size_t lines = 0;
-    for (std::string line; std::getline(file, line);) ++lines;
-    return lines;
-  }
-};
+using test::World;
 
 TEST_CASE("real processes, one process, other threads, encrypted or not: the same model digest") {
   const World world;
@@ -154,26 +109,6 @@ TEST_CASE("no secret appears in arguments, logs, records or role files of a run"
       CHECK_MESSAGE(text.find(needle) == std::string::npos, entry.path().string());
     }
   }
-}
-
-// child_of finds the process that runs `program` for the role whose file is named `role`.
-pid_t child_of(const test::Program& launcher, const std::string& role) {
-  for (const auto& [pid, name] : test::children_of(launcher.pid())) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline");
-    const std::string line{std::istreambuf_iterator<char>(file), {}};
-    if (line.find("/" + role + ".json") != std::string::npos) return pid;
-  }
-  return 0;
-}
-
-// events_of lists the events of a run, as "event role".
-std::vector<std::string> events_of(const json& summary) {
-  std::vector<std::string> events;
-  for (const json& event : summary.at("events")) {
-    events.push_back(event.at("event").get<std::string>() + " " +
-                     event.at("role").get<std::string>());
-  }
-  return events;
 }
 
 TEST_CASE("a coordinator or key-holder that is killed ends the run, named, and nothing stays") {
@@ -281,9 +216,39 @@ TEST_CASE("a party whose update is no update is left out of one sum") {
     INFO(outcome.err);
     CHECK(outcome.exit_code == 0);
     const auto events = events_of(world.summary(cipher));
-    for (const char* event : {"fault_injected party-3", "party_absent party-3"}) {
+    for (const char* event :
+         {"fault_injected party-3", "party_absent party-3", "update_refused party-3"}) {
       INFO(event);
       CHECK(std::count(events.begin(), events.end(), event) == 1);
+    }
+  }
+}
+
+TEST_CASE("whatever a coordinator does to a sum, or a party to its update, is found out") {
+  const World world;
+  std::vector<std::string> faults{"role: party-2, round: 2, kind: corrupt, how: altered"};
+  for (const std::string how : {"drop", "double", "replay", "swap", "scale", "alter", "forge"}) {
+    faults.push_back("role: coordinator, round: 2, kind: tamper, how: " + how);
+  }
+  int number = 0;
+  for (const std::string cipher : {"none", "paillier"}) {
+    for (const std::string& fault : faults) {
+      CAPTURE(cipher);
+      CAPTURE(fault);
+      const std::string out = "tampered-" + std::to_string(number++);
+      const Outcome outcome =
+          world.run(out, {"--parties", "4", "--set", "rounds=3", "--set", "cipher=" + cipher,
+                          "--set", "runtime=memory", "--set", "faults=[{" + fault + "}]"});
+      INFO(outcome.err);
+      CHECK(outcome.exit_code == 7);
+      const json summary = world.summary(out);
+      CHECK(summary.at("status") == "integrity");
+      CHECK(summary.at("model_digest").is_null());
+      const auto events = events_of(summary);
+      REQUIRE(events.size() == 2);
+      CHECK(events[0].starts_with("fault_injected "));
+      CHECK(events[1] == "integrity_fault keyholder");
+      CHECK(world.rounds_done(out) == 3);  // two rounds were released, and the last line
     }
   }
 }

@@ -5,6 +5,7 @@
 #include "scenarios/launcher/html_report.h"
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/result_text.h"
+#include "scenarios/launcher/resume.h"
 #include "scenarios/launcher/summary.h"
 #include "scenarios/launcher/verbs/run_verb.h"
 #include "scenarios/launcher/verbs/verbs.h"
@@ -141,7 +142,7 @@ int resume_job(const RunArguments& arguments, const std::filesystem::path& folde
   start_log("blindsum", "warn");
   RunOptions options;
   options.folder = folder;
-  options.settings = load_scenario(folder / "scenario.yaml");
+  options.settings = settings_of_run(folder);
   options.programs = programs_directory();
   options.stop = &stop_requested();
   catch_stop_signals();
