@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <zlib.h>
 
+#include "party/key_holder/state_store.h"
 #include "scenarios/launcher/scenario.h"
 #include "shared/core/file.h"
 #include "shared/core/seeded_random.h"
@@ -93,15 +94,16 @@ Seeds role_files() {
   const auto path = folder.path() / "role.json";
   settings::RoleFile role;
   role.run.fill(7);
-  role.files.identity = "identity.secret";
   role.enrolment = {{wire::kCoordinatorPeer, {std::string(40, 'c'), {1}, {2}}},
                     {wire::kKeyHolderPeer, {std::string(40, 'k'), {3}, {4}}},
                     {wire::party_peer(3), {std::string(40, 'p'), {5}, {6}}}};
+  role.files.identity = "identity.secret";
   role.files.records = "records.jsonl";
   Seeds seeds;
   for (const wire::Peer& self :
        {wire::kCoordinatorPeer, wire::kKeyHolderPeer, wire::party_peer(3)}) {
     role.self = self;
+    role.link = {};
     if (self.role == wire::Role::kParty) {
       role.link.servers = {{wire::kCoordinatorPeer, "tcp://127.0.0.1:5555"}};
     } else {
@@ -111,6 +113,29 @@ Seeds role_files() {
     seeds[to_string(self)] = read_file(path);
   }
   return seeds;
+}
+
+Seeds identities() {
+  const test::TempDir folder;
+  const auto path = folder.path() / "identity.secret";
+  const settings::Identity identity{
+      wire::curve_key_pair_of(SecretBytes(as_bytes("JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"))),
+      SigningKey(Bytes(SigningKey::kSeedBytes, 1)),
+      AgreementKey(Bytes(AgreementKey::kSecretBytes, 2))};
+  settings::write_identity(path, identity);
+  return {{"identity", read_file(path)}};
+}
+
+Seeds journals() {
+  const test::TempDir parent;
+  const auto folder = parent.path() / "state";
+  const auto store = key_holder::make_file_store(folder, {7});
+  (void)store->recover();
+  for (std::uint32_t round = 0; round < 3; ++round) store->append(round, Bytes(5 + 20 * round, 9));
+  Bytes whole = read_file(folder / "journal-0000000000");
+  Bytes torn = whole;
+  torn.resize(torn.size() - 10);
+  return {{"whole", whole}, {"torn", torn}, {"empty", {}}};
 }
 
 Seeds scenarios() {
@@ -253,6 +278,7 @@ const std::map<std::string, std::function<Seeds()>> kTargets{
     {"role_file", role_files},   {"scenario", scenarios},
     {"kdd", kdd_files},          {"safetensors", tensors},
     {"records", records},        {"table", tables},
+    {"identity", identities},    {"journal", journals},
     {"coordinator", programs},   {"key_holder", programs},
     {"party", programs},
 };
