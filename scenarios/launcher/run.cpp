@@ -86,6 +86,8 @@ class Run {
     announce();
     progress_.say("results: " + options_.folder.string());
     require_files();
+    const auto holder = role_path(folder_, wire::kKeyHolderPeer, ".json");
+    keys_ = settings::read_role_file(holder).files.secret_key.parent_path();
     train();
   }
 
