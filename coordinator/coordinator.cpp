@@ -189,7 +189,10 @@ void Coordinator::take(std::uint32_t party, const wire::EncryptedUpdate& update,
 }
 
 // note_refusal records that an update was refused: once a party and round, however many it sends.
+// One that has been counted, and comes again, is not late.
 void Coordinator::note_refusal(std::uint32_t party, std::uint32_t round, wire::AcceptResult why) {
+  const auto counted = counted_in_.find(party);
+  if (counted != counted_in_.end() && counted->second == round) return;
   const auto now = static_cast<std::uint32_t>(std::max<std::int64_t>(last_round_, 0));
   const auto [noted, is_first] = refused_in_.emplace(party, now);
   if (!is_first && std::exchange(noted->second, now) == now) return;
@@ -223,6 +226,7 @@ void Coordinator::close_round(wire::MessageSink& sink) {
   record_.bytes_out = closed_->payload.size();
   for (const auto& contribution : closed_->contributions) {
     record_.contributors.push_back(contribution.party);
+    counted_in_[contribution.party] = closed_->round;
   }
   records_->add(record_);
   spdlog::info("round={} contributors={} bytes_in={} aggregate_s={:.3f}", closed_->round,

@@ -71,6 +71,7 @@ class Coordinator : public wire::Session {
   wire::TimeMs idle_deadline_ = 0;
   std::map<std::uint32_t, wire::EncryptedUpdate> early_;  // for the next round, one a party
   std::map<std::uint32_t, std::uint32_t> started_;  // parties that said hello, and for which round
+  std::map<std::uint32_t, std::uint32_t> counted_in_;  // by party: the last sum that it was in
   std::map<std::uint32_t, std::uint32_t> refused_in_;  // by party: the round of the last refusal
   report::RoundRecord record_;
   report::Stopwatch round_watch_;

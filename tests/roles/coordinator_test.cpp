@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include "shared/core/error.h"
 #include "shared/report/records.h"
 #include "tests/support/cohort.h"
 #include "tests/support/recording_sink.h"
+#include "tests/support/temp_dir.h"
 
 namespace blindsum::coordinator {
 namespace {
@@ -71,6 +73,47 @@ struct Fixture {
     return std::nullopt;
   }
 };
+
+TEST_CASE("refused and late updates are recorded once a party and round, repeated ones never") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "coordinator.jsonl";
+  test::Cohort cohort{kParties};
+  test::RecordingSink sink;
+  report::RecordWriter records(path);
+  Coordinator coordinator({kRun, cohort.signing_keys(), 3, kRounds, Digest{}, kCodec, 1, 1, 100},
+                          crypto::make_plain_accumulator(kLimbs), records);
+  coordinator.start(sink);
+  const auto send = [&](std::uint32_t party, wire::EncryptedUpdate update) {
+    cohort.sign(update, kRun, party);
+    coordinator.handle(wire::party_peer(party), update, sink);
+  };
+  const auto open = [&](std::uint32_t round, const std::vector<std::uint32_t>& awaited) {
+    coordinator.handle(wire::kKeyHolderPeer,
+                       wire::RoundOpen{round, Fixture::kind_of(round), kWeights, 1, 5000, awaited},
+                       sink);
+  };
+  open(0, {0, 1, 2});
+  auto broken = Fixture::update(0, 1);
+  broken.payload.pop_back();
+  for (int i = 0; i < 100; ++i) send(0, broken);
+  for (const std::uint32_t party : {0, 1, 2}) send(party, Fixture::update(0, 1));
+  for (int i = 0; i < 100; ++i) {
+    send(1, Fixture::update(0, 1));  // it has been counted
+    send(3, Fixture::update(0, 1));  // it has not
+  }
+  open(1, {0, 1, 2, 3});
+  send(2, Fixture::update(0, 1));
+  send(3, Fixture::update(0, 1));
+
+  std::vector<std::string> events;
+  for (const auto& line : report::read_records(path)) {
+    if (report::kind_of(line) != report::LineKind::kEvent) continue;
+    const report::Event event = report::event_from_json(line);
+    events.push_back(event.event + " " + event.role + " " + std::to_string(event.round));
+  }
+  CHECK(events == std::vector<std::string>{"update_refused party-0 0", "late_update party-3 0",
+                                           "late_update party-3 1"});
+}
 
 TEST_CASE(
     "the aggregate goes to the key-holder as soon as all that are awaited have been counted") {
