@@ -76,7 +76,10 @@ RoleRecords read_role(const std::filesystem::path& path) {
         report::RoundRecord record = report::round_record_from_json(line);
         life.bytes_out += record.bytes_out;
         life.bytes_in += record.bytes_in;
-        role.rounds.insert_or_assign(record.round, std::move(record));
+        const auto before = role.rounds.find(record.round);
+        const bool is_replay = before != role.rounds.end() && !record.model_digest.empty() &&
+                               before->second.model_digest == record.model_digest;
+        if (!is_replay) role.rounds.insert_or_assign(record.round, std::move(record));
         break;
       }
       case report::LineKind::kEvent:

@@ -36,8 +36,8 @@ struct Records {
 [[nodiscard]] std::filesystem::path launcher_records_path(const std::filesystem::path& folder);
 
 // gather_records reads the records that roles and launcher have left, complete or not. A role that
-// was started again may have two of one round: the later one counts. Its last line is that of its
-// latest life.
+// was started again may have two of one round: the later one counts, but for the key-holder's of a
+// round that it took from its journal, which say less. Its last line is that of its latest life.
 [[nodiscard]] Records gather_records(const std::filesystem::path& folder, std::uint32_t parties);
 
 // write_rounds writes the merged records, one a line; the events of a round follow its records.

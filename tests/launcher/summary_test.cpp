@@ -126,6 +126,22 @@ TEST_CASE("of a role with several lives the later record of a round counts, and 
   CHECK(lines[7].at("round") == 1);
 }
 
+TEST_CASE("what a key-holder took from its journal does not replace what it did") {
+  const test::TempDir folder;
+  std::filesystem::create_directories(folder.path() / "records");
+  report::RecordWriter writer(records_path(folder.path(), wire::kKeyHolderPeer));
+  report::RoundRecord record = record_of(3, "keyholder");
+  record.model_digest = "sha256:1";
+  record.bytes_out = 77;
+  writer.add(record);
+  record.bytes_out = 0;
+  writer.add(record);
+  CHECK(gather_records(folder.path(), 3).rounds.at(0).bytes_out == 77);
+  record.model_digest = "sha256:2";
+  writer.add(record);
+  CHECK(gather_records(folder.path(), 3).rounds.at(0).bytes_out == 0);
+}
+
 TEST_CASE("the summary adds up what the roles recorded") {
   const test::TempDir folder;
   write_example(folder.path());
