@@ -238,10 +238,15 @@ function eventChart({ rows, rounds, kinds, marks, ...rest }) {
       const y = 4 + step * (r + 0.5);
       svg.append('line').attr('x1', left).attr('x2', right).attr('y1', y).attr('y2', y).style('stroke', 'var(--line)');
     });
+    // Marks of the same row and round stand side by side.
+    const taken = new Map();
     for (const mark of marks) {
       const kind = kinds[mark.kind];
+      const place = `${mark.row} ${mark.round}`;
+      const before = taken.get(place) || 0;
+      taken.set(place, before + 1);
       svg.append('path').attr('class', 'mark-event').attr('d', d3.symbol().type(kind.shape).size(90)())
-        .attr('transform', `translate(${x(mark.round)},${4 + step * (rows.indexOf(mark.row) + 0.5)})`)
+        .attr('transform', `translate(${Math.min(x(mark.round) + 11 * before, width - 8)},${4 + step * (rows.indexOf(mark.row) + 0.5)})`)
         .style('fill', `var(--${kind.tone})`).style('stroke', 'var(--surface)').style('stroke-width', 1.5)
         .on('pointermove', () => tip.show(d3.event, `Round ${format.whole(mark.round)}, ${mark.row}`, [[kind.tone, mark.text]]))
         .on('pointerleave', tip.hide);
