@@ -93,7 +93,9 @@ InterruptedRun read_interrupted_run(const std::filesystem::path& folder) {
       refuse("scenario.yaml has other settings than " + path.string() +
              "; a run goes on with those it was started with");
     }
-    if (peer == wire::kKeyHolderPeer) require_state(role);
+    if (peer != wire::kKeyHolderPeer) continue;
+    require_state(role);
+    interrupted.keys = role.files.secret_key.parent_path();
   }
   return interrupted;
 }

@@ -29,6 +29,7 @@ class FolderLock {
 struct InterruptedRun {
   settings::Settings settings;
   wire::RunId run{};
+  std::filesystem::path keys;  // folder of the key set
   nlohmann::json manifest;
 };
 

@@ -77,6 +77,7 @@ class Run {
     lock_.emplace(folder_, FolderLock::Kind::kOld);
     const InterruptedRun interrupted = read_interrupted_run(folder_);
     id_ = interrupted.run;
+    keys_ = interrupted.keys;
     take_figures(interrupted.manifest);
     resumes_ = true;
   }
@@ -86,8 +87,6 @@ class Run {
     announce();
     progress_.say("results: " + options_.folder.string());
     require_files();
-    const auto holder = role_path(folder_, wire::kKeyHolderPeer, ".json");
-    keys_ = settings::read_role_file(holder).files.secret_key.parent_path();
     train();
   }
 
@@ -431,8 +430,10 @@ class Run {
       for (const auto& record : coordinator.next()) take(record).bytes_up = record.bytes_in;
       for (const auto& record : holder.next()) {
         quiet.restart();
+        if (record.round < current)
+          continue;  // from the journal of a key-holder that was restarted
         show(attendance.take(record));
-        current = std::max(current, record.round + 1);
+        current = record.round + 1;
         patience_s = settings_.deadlines.round_s + kRoundGraceS + restarts_s();
         Progress::Round& shown = take(record);
         shown.evaluation = record.evaluation;

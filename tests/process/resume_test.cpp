@@ -22,7 +22,7 @@ using test::child_of;
 using test::Outcome;
 using test::World;
 
-const std::vector<std::string> kRounds{"--set", "rounds=60"};
+const std::vector<std::string> kRounds{"--set", "rounds=40"};
 
 // reference is the digest of kRounds without interruption.
 std::string reference(const World& world) {
@@ -40,7 +40,7 @@ void require_whole(const World& world, const std::string& out) {
   }
   for (const char* role : {"keyholder", "party-0", "party-1", "party-2"}) {
     INFO(role);
-    CHECK(rounds[role] == 61);
+    CHECK(rounds[role] == 41);
   }
 }
 
@@ -48,7 +48,7 @@ TEST_CASE("Ctrl-C says how to go on, and the model comes out as without it") {
   const World world;
   const std::string digest = reference(world);
   test::Program launcher("blindsum", world.arguments("part", kRounds), world.dir.path());
-  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("part") >= 10; }));
+  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("part") >= 8; }));
   launcher.signal(SIGINT);
   const Outcome interrupted = launcher.wait(15s);
   CHECK(interrupted.exit_code == 130);
@@ -79,7 +79,7 @@ TEST_CASE("a launcher that was killed leaves a run that goes on") {
   const World world;
   const std::string digest = reference(world);
   test::Program launcher("blindsum", world.arguments("killed", kRounds), world.dir.path());
-  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("killed") >= 10; }));
+  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("killed") >= 8; }));
   launcher.signal(SIGKILL);
   CHECK(launcher.wait(5s).exit_code == 128 + SIGKILL);
   // Its roles die with it, in a moment: until then the folder is theirs.
@@ -159,10 +159,10 @@ TEST_CASE("a coordinator and a key-holder that are killed and started again chan
   const World world;
   const std::string digest = reference(world);
   const Outcome outcome = world.run(
-      "restarts", {"--set", "rounds=60", "--set",
+      "restarts", {"--set", "rounds=40", "--set",
                    "faults=[{role: coordinator, round: 5, kind: restart, seconds: 0.2}, {role: "
-                   "keyholder, round: 20, kind: restart, seconds: 0.2}, {role: keyholder, round: "
-                   "40, kind: pause, seconds: 0.5}]"});
+                   "keyholder, round: 15, kind: restart, seconds: 0.2}, {role: keyholder, round: "
+                   "25, kind: pause, seconds: 0.5}]"});
   INFO(outcome.err);
   REQUIRE(outcome.exit_code == 0);
   CHECK(world.summary("restarts").at("model_digest") == digest);
@@ -196,7 +196,7 @@ TEST_CASE("kill -9 of each role in each phase, then --resume: the digest of an u
   int number = 0;
   for (int campaign = 0; campaign < campaigns; ++campaign) {
     SeededRandom random(static_cast<std::uint64_t>(campaign), "process campaign");
-    const auto round = static_cast<std::uint32_t>(5 + random.below(40));
+    const auto round = static_cast<std::uint32_t>(5 + random.below(25));
     // A party's record is written when its update is made, the coordinator's when it hands on the
     // sum, the key-holder's when it has released the weights.
     for (const Phase& phase :
@@ -208,7 +208,7 @@ TEST_CASE("kill -9 of each role in each phase, then --resume: the digest of an u
              phase.round);
         test::Program launcher(
             "blindsum",
-            world.arguments(out, {"--set", "rounds=60", "--set", "deadlines.round_s=2", "--set",
+            world.arguments(out, {"--set", "rounds=40", "--set", "deadlines.round_s=2", "--set",
                                   "deadlines.start_s=5"}),
             world.dir.path());
         REQUIRE(test::wait_until(60s, [&] { return has_round(world, out, phase); }));
