@@ -395,7 +395,6 @@ class Run {
     bool is_shown = false;      // training, as a phase
     std::optional<report::Stopwatch> train_watch;
     report::Stopwatch look_watch;
-    bool has_looked = false;
     report::Stopwatch quiet;  // since the last record of the key-holder
     double patience_s =
         2 * settings_.deadlines.start_s + settings_.deadlines.round_s + kRoundGraceS + restarts_s();
@@ -453,10 +452,12 @@ class Run {
     for (;;) {
       const std::optional<Ending> ending = federation.poll();
       show(federation.take_events());
-      if (!has_looked || look_watch.seconds() > kLookIntervalS) {
+      // At every poll until all have been seen: a short run may be over before the next look is
+      // due.
+      if (programs_.seen().size() < settings_.parties + 2 ||
+          look_watch.seconds() > kLookIntervalS) {
         programs_.look(federation.programs());
         look_watch.restart();
-        has_looked = true;
       }
       read_records();
       if (ending) {
