@@ -59,7 +59,7 @@ std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::s
   for (std::size_t at = 0; size - at >= kHeader;) {
     const ByteView record(data + at, size - at);
     const auto put = [&](std::size_t offset) {
-      const Digest digest = sha256(record.first(offset));
+      const Digest digest = content_hash(record.first(offset));
       std::copy(digest.begin(), digest.end(), data + at + offset);
     };
     put(kFields);
