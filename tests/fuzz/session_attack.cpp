@@ -76,9 +76,9 @@ test::FederationOptions small_options() {
   options.rounds = 2;
   options.modulus_bits = 2048;
   options.bits = 16;
-  options.sizes = {60, 20};
+  options.sizes = {16, 8};
   options.shape = {122, {1}, 5, model::Activation::kRelu};
-  options.batch_rows = 4;
+  options.batch_rows = 2;
   options.keeps_records = false;
   return options;
 }
