@@ -64,15 +64,7 @@ void write_enrolment(const std::filesystem::path& path, const Enrolment& enrolme
 
 Enrolment read_enrolment(const std::filesystem::path& path) {
   constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
-  try {
-    return enrolment_from_json(json::parse(read_text_file(path, kMaxBytes)));
-  } catch (const json::exception& error) {
-    throw ConfigError(path.string() + ": " + error.what());
-  } catch (const ConfigError& error) {
-    throw ConfigError(path.string() + ": " + error.what());
-  } catch (const Error& error) {  // unreadable: the message names the path
-    throw ConfigError(error.what());
-  }
+  return read_json_file(path, kMaxBytes, enrolment_from_json);
 }
 
 void write_identity(const std::filesystem::path& path, const Identity& identity) {

@@ -104,15 +104,7 @@ void write_role_file(const std::filesystem::path& path, const RoleFile& role) {
 }
 
 RoleFile read_role_file(const std::filesystem::path& path) {
-  try {
-    return role_from(json::parse(read_text_file(path, kMaxRoleFileBytes)));
-  } catch (const json::exception& error) {
-    throw ConfigError(path.string() + ": " + error.what());
-  } catch (const ConfigError& error) {
-    throw ConfigError(path.string() + ": " + error.what());
-  } catch (const Error& error) {  // unreadable: the message names the path
-    throw ConfigError(error.what());
-  }
+  return read_json_file(path, kMaxRoleFileBytes, role_from);
 }
 
 Enrolment enrolment_for(const wire::Peer& peer, const Enrolment& everybody) {

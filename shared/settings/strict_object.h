@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include "shared/core/bytes.h"
 #include "shared/core/error.h"
+#include "shared/core/file.h"
 #include "shared/wire/messages.h"
 
 namespace blindsum::settings {
@@ -65,6 +67,20 @@ auto with_name(const std::string& name, Read read) {
     return read();
   } catch (const Error& error) {
     throw ConfigError(name + ": " + error.what());
+  }
+}
+
+// read_json_file runs `read` on the JSON file's content. Throws ConfigError, which names the file.
+template <class Read>
+auto read_json_file(const std::filesystem::path& path, std::size_t max_bytes, Read read) {
+  try {
+    return read(json::parse(read_text_file(path, max_bytes)));
+  } catch (const json::exception& error) {
+    throw ConfigError(path.string() + ": " + error.what());
+  } catch (const ConfigError& error) {
+    throw ConfigError(path.string() + ": " + error.what());
+  } catch (const Error& error) {  // unreadable: the message names the path
+    throw ConfigError(error.what());
   }
 }
 
