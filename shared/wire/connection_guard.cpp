@@ -70,7 +70,7 @@ void ConnectionGuard::taken(int descriptor, std::size_t bytes) {
 void ConnectionGuard::watch() {
   auto next = Clock::now() + kLookInterval;
   while (!stop_) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(next - Clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now());
     take_events(static_cast<int>(std::max<std::int64_t>(0, left.count())));
     if (Clock::now() < next) continue;
     look();
