@@ -28,6 +28,13 @@ void check_fits(const Shape& shape, const Parameters& parameters, const data::Da
   }
 }
 
+void check_classes(const Shape& shape, std::span<const double> class_weights) {
+  if (class_weights.size() != shape.outputs) {
+    throw Error(std::to_string(class_weights.size()) + " class weights for " +
+                std::to_string(shape.outputs) + " classes");
+  }
+}
+
 std::span<const float> row_of(const data::Dataset& data, std::size_t row) {
   return std::span(data.features).subspan(row * data.inputs, data.inputs);
 }
@@ -96,10 +103,7 @@ Digest model_digest(const Parameters& parameters) {
 Gradient gradient_of(const Shape& shape, const Parameters& parameters, const data::Dataset& data,
                      std::span<const std::uint32_t> rows, std::span<const double> class_weights) {
   check_fits(shape, parameters, data);
-  if (class_weights.size() != shape.outputs) {
-    throw Error(std::to_string(class_weights.size()) + " class weights for " +
-                std::to_string(shape.outputs) + " classes");
-  }
+  check_classes(shape, class_weights);
   const NetworkImpl<float> network(shape, parameters);
   NetworkImpl<float>::Workspace work(network);
   NetworkImpl<float>::Sum sum(network);
@@ -117,6 +121,44 @@ Gradient gradient_of(const Shape& shape, const Parameters& parameters, const dat
   for (double& value : gradient.values) value /= count;
   gradient.loss /= count;
   return gradient;
+}
+
+ClippedSum clipped_sum_of(const Shape& shape, const Parameters& parameters,
+                          const data::Dataset& data, std::span<const std::uint32_t> rows,
+                          std::span<const double> class_weights, double clip, double scale) {
+  check_fits(shape, parameters, data);
+  check_classes(shape, class_weights);
+  constexpr double kMostScaled = 0x1p40;
+  if (!(clip > 0 && scale > 0 && clip * scale < kMostScaled)) {
+    throw Error("a gradient cannot be clipped to " + std::to_string(clip) + " in steps of 1/" +
+                std::to_string(scale));
+  }
+  const NetworkImpl<float> network(shape, parameters);
+  NetworkImpl<float>::Workspace work(network);
+  NetworkImpl<float>::Sum sum(network);
+  ClippedSum result{std::vector<std::int64_t>(parameters.size(), 0)};
+  std::vector<double> gradient(parameters.size());
+  for (const std::uint32_t row : rows) {
+    const std::size_t label = data.labels[row];
+    (void)network.forward(row_of(data, row), work);
+    sum.clear();
+    (void)network.add_gradient(label, class_weights[label], work, sum);
+    std::fill(gradient.begin(), gradient.end(), 0.0);
+    sum.add_to(gradient);
+    double square = 0;
+    for (const double value : gradient) square += value * value;
+    const double norm = std::sqrt(square);
+    if (!std::isfinite(norm)) throw Error("the gradient of a row is not finite");
+    // A hair less than the bound, for what the norm itself was rounded by.
+    constexpr double kLess = 1 - 0x1p-40;
+    const bool is_longer = norm > clip;
+    result.clipped_rows += is_longer ? 1 : 0;
+    const double factor = scale * kLess * (is_longer ? clip / norm : 1);
+    for (std::size_t i = 0; i < gradient.size(); ++i) {
+      result.values[i] += std::llround(factor * gradient[i]);
+    }
+  }
+  return result;
 }
 
 Confusion evaluate(const Shape& shape, const Parameters& parameters, const data::Dataset& data,

@@ -54,6 +54,23 @@ struct Gradient {
                                    const data::Dataset& data, std::span<const std::uint32_t> rows,
                                    std::span<const double> class_weights);
 
+// ClippedSum is Σ_i round(scale · g_i · min(1, clip / ‖g_i‖)) over a batch, g_i the class-weighted
+// gradient of one row and ‖·‖ the Euclidean norm: whole numbers, so that one row more or less
+// changes the sum by a vector of norm at most scale·clip + √parameters / 2, whatever the other rows
+// are.
+struct ClippedSum {
+  std::vector<std::int64_t> values;
+  std::uint64_t clipped_rows = 0;  // whose gradient was longer than clip
+};
+
+// clipped_sum_of computes it. Deterministic, one thread. Throws Error unless clip and scale are
+// positive and scale · clip < 2^40; otherwise as gradient_of.
+[[nodiscard]] ClippedSum clipped_sum_of(const Shape& shape, const Parameters& parameters,
+                                        const data::Dataset& data,
+                                        std::span<const std::uint32_t> rows,
+                                        std::span<const double> class_weights, double clip,
+                                        double scale);
+
 // evaluate counts predictions (argmax, lowest index on ties) over all rows with their
 // multiplicities. The counts do not depend on the number of threads.
 [[nodiscard]] Confusion evaluate(const Shape& shape, const Parameters& parameters,
