@@ -1,8 +1,11 @@
 #include "party/local_trainer.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "shared/core/error.h"
+#include "shared/model/discrete_gaussian.h"
 
 namespace blindsum::party {
 
@@ -33,6 +36,23 @@ LocalUpdate LocalTrainer::train(const model::Parameters& parameters, std::uint32
   const double weight = static_cast<double>(rows.size()) / settings_.batch_rows;
   for (double& value : gradient.values) value *= weight;
   return {std::move(gradient.values), static_cast<std::uint32_t>(rows.size())};
+}
+
+PrivateUpdate LocalTrainer::train_privately(const model::Parameters& parameters) const {
+  if (!joint_) throw ProtocolError("a gradient round before the joint statistics");
+  const PrivacySettings& privacy = settings_.privacy.value();
+  const auto rows = model::bernoulli_sample(
+      dataset_.rows, model::sampling_rate(privacy.parties, settings_.batch_rows, *joint_));
+  const double steps = privacy.scale / settings_.batch_rows;
+  model::ClippedSum sum = model::clipped_sum_of(settings_.shape, parameters, dataset_, rows,
+                                                class_weights_, privacy.clip, steps);
+  const double sensitivity =
+      steps * privacy.clip + std::sqrt(static_cast<double>(sum.values.size())) / 2;
+  const double deviation = std::ceil(privacy.noise * sensitivity / std::sqrt(privacy.shares));
+  const auto noise = model::discrete_gaussian(
+      static_cast<std::uint64_t>(std::min(deviation, 0x1p63)), sum.values.size());
+  for (std::size_t i = 0; i < noise.size(); ++i) sum.values[i] += noise[i];
+  return {std::move(sum.values), sum.clipped_rows};
 }
 
 }  // namespace blindsum::party

@@ -11,12 +11,24 @@
 
 namespace blindsum::party {
 
+// PrivacySettings is what differential privacy asks of a party: to cut each row's gradient to the
+// norm `clip`, and to add its share of noise. The noise of any `shares` parties together has a
+// standard deviation of at least `noise` times what one record can change in the sum.
+struct PrivacySettings {
+  double noise = 0;
+  double clip = 1;
+  std::uint32_t parties = 0;
+  std::uint32_t shares = 0;
+  double scale = 0;  // steps of the update's fixed point in 1
+};
+
 struct TrainerSettings {
   std::uint32_t party = 0;
   std::uint64_t seed = 1;
   model::Shape shape;
   model::ClassWeights class_weights = model::ClassWeights::kSqrt;
   std::uint32_t batch_rows = 256;
+  std::optional<PrivacySettings> privacy = {};
 };
 
 // LocalUpdate is what a party contributes to a round: the mean gradient over its batch times rows /
@@ -25,6 +37,13 @@ struct TrainerSettings {
 struct LocalUpdate {
   std::vector<double> weighted_gradient;
   std::uint32_t rows = 0;
+};
+
+// PrivateUpdate is what a party contributes to a private round: clipped gradients over batch_rows,
+// summed, with noise, in steps of the fixed point.
+struct PrivateUpdate {
+  std::vector<std::int64_t> values;
+  std::uint64_t clipped_rows = 0;  // whose gradient was longer than clip
 };
 
 // LocalTrainer holds one shard. Deterministic in (shard, settings, round, weights). Not
@@ -43,6 +62,11 @@ class LocalTrainer {
 
   // train throws ProtocolError before standardise, DecodeError for parameters of another shape.
   [[nodiscard]] LocalUpdate train(const model::Parameters& parameters, std::uint32_t round) const;
+
+  // train_privately draws rows and noise anew from the operating system, whatever the seed: who
+  // could predict them could take them out again. Each row is used with the probability
+  // model::sampling_rate. Throws as train does, and ConfigError for noise that cannot be drawn.
+  [[nodiscard]] PrivateUpdate train_privately(const model::Parameters& parameters) const;
 
  private:
   TrainerSettings settings_;

@@ -23,6 +23,11 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   trainer.class_weights = role::class_weights_of(settings);
   trainer.batch_rows = settings.local.batch_rows;
 
+  if (settings.privacy.noise > 0) {
+    trainer.privacy = {settings.privacy.noise, settings.privacy.clip, settings.parties,
+                       settings::quorum_of(settings.parties), codec.fixed_point().scale()};
+  }
+
   PartyConfig config;
   config.run = role.run;
   config.id = role.self.id;

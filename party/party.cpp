@@ -135,12 +135,9 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
   } else {
     trainer_.standardise(statistics_from(start.statistics));
     const auto parameters = model::parameters_from_bytes(start.weights, trainer_.settings().shape);
-    const LocalUpdate local = trainer_.train(parameters, start.round);
-    record.phase_s["train"] = watch.restart();
-    crypto::Quantised quantised =
-        codec_.fixed_point().encode(local.weighted_gradient, config_.seed, config_.id, start.round);
-    packed = codec_.pack_gradient(std::move(quantised.values), local.rows);
-    record.clipped_values = quantised.clipped;
+    packed = trainer_.settings().privacy ? private_gradient(parameters, record)
+                                         : gradient(parameters, record);
+    watch.restart();
   }
   const Digest context = round_context(config_.run, start.round, start.kind, config_.key_id,
                                        codec_.id(), start.weights_hash);
@@ -159,6 +156,33 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
   spdlog::debug("round={} bytes={} encrypt_s={:.3f}", update.round, update.payload.size(),
                 record.phase_s["encrypt"]);
   return update;
+}
+
+crypto::PlaintextVector Party::gradient(const model::Parameters& parameters,
+                                        report::RoundRecord& record) const {
+  report::Stopwatch watch;
+  const LocalUpdate local = trainer_.train(parameters, record.round);
+  record.phase_s["train"] = watch.restart();
+  crypto::Quantised quantised =
+      codec_.fixed_point().encode(local.weighted_gradient, config_.seed, config_.id, record.round);
+  record.clipped_values = quantised.clipped;
+  auto packed = codec_.pack_gradient(std::move(quantised.values), local.rows);
+  record.phase_s["encode"] = watch.seconds();
+  return packed;
+}
+
+// private_gradient says that it is over batch_rows rows: how many a party drew is its own affair.
+crypto::PlaintextVector Party::private_gradient(const model::Parameters& parameters,
+                                                report::RoundRecord& record) const {
+  report::Stopwatch watch;
+  PrivateUpdate local = trainer_.train_privately(parameters);
+  record.phase_s["train"] = watch.restart();
+  crypto::Quantised clamped = codec_.fixed_point().clamp(std::move(local.values));
+  record.clipped_values = clamped.clipped;
+  record.clipped_rows = local.clipped_rows;
+  auto packed = codec_.pack_gradient(std::move(clamped.values), trainer_.settings().batch_rows);
+  record.phase_s["encode"] = watch.seconds();
+  return packed;
 }
 
 void Party::send_update(wire::MessageSink& sink) {

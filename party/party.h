@@ -51,6 +51,11 @@ class Party : public wire::Session {
   void on_round_start(const wire::RoundStart& start, wire::MessageSink& sink);
   void on_reply(const wire::UpdateReply& reply, wire::MessageSink& sink);
   [[nodiscard]] wire::EncryptedUpdate make_update(const wire::RoundStart& start);
+  // The packed update of a gradient round; what it took is noted in `record`.
+  [[nodiscard]] crypto::PlaintextVector gradient(const model::Parameters& parameters,
+                                                 report::RoundRecord& record) const;
+  [[nodiscard]] crypto::PlaintextVector private_gradient(const model::Parameters& parameters,
+                                                         report::RoundRecord& record) const;
   void send_update(wire::MessageSink& sink);
   void end(Fault fault, std::string reason);
 

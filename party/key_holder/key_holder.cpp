@@ -419,6 +419,7 @@ void KeyHolder::apply(const wire::EncryptedAggregate& aggregate) {
 // finish_record evaluates the model, if it is this round's turn, and writes the round's record.
 void KeyHolder::finish_record(report::RoundRecord record) {
   const std::uint32_t round = record.round;
+  if (accountant_) record.epsilon = accountant_->epsilon(round, config_.delta);
   record.model_digest = digest_text(model::model_digest(parameters_));
   if (round > 0 && (round == config_.rounds || round % config_.evaluate_every == 0)) {
     const report::Stopwatch watch;
@@ -440,6 +441,10 @@ void KeyHolder::take_statistics(const std::vector<std::int64_t>& sums) {
   const data::Scaler scaler = data::Scaler::from_statistics(statistics_);
   test_ = data::encode_onehot122(test_records_, scaler, true);
   test_records_ = {};
+  if (config_.noise > 0) {
+    accountant_.emplace(config_.noise,
+                        model::sampling_rate(parties(), config_.batch_rows, statistics_));
+  }
 }
 
 void KeyHolder::take_gradient(const crypto::GradientSum& sum, std::uint32_t contributors) {

@@ -17,6 +17,7 @@
 #include "shared/data/encoder.h"
 #include "shared/model/network.h"
 #include "shared/model/optimizer.h"
+#include "shared/model/privacy_accountant.h"
 #include "shared/model/training.h"
 #include "shared/report/records.h"
 #include "shared/wire/session.h"
@@ -43,6 +44,8 @@ struct KeyHolderConfig {
   double round_s = 30;
   double start_s = 120;
   Digest key_id{};  // zeros when cipher is none
+  double noise = 0;  // that the parties add; 0: none
+  double delta = 0;  // with noise
 };
 
 // KeyHolder is the key-holder's session. What it has to remember over a crash it keeps in `store`:
@@ -121,6 +124,7 @@ class KeyHolder : public wire::Session {
   data::Dataset test_;
   model::Parameters parameters_;
   model::Optimizer optimizer_;
+  std::optional<model::PrivacyAccountant> accountant_;
   report::RoundRecord record_;
   report::Stopwatch wait_watch_;
   std::optional<Fault> fault_;

@@ -83,6 +83,8 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
   config.round_s = settings.deadlines.round_s;
   config.start_s = settings.deadlines.start_s;
   config.key_id = role::key_id_of(key);
+  config.noise = settings.privacy.noise;
+  config.delta = settings.privacy.delta;
 
   std::unique_ptr<crypto::UpdateOpener> opener;
   if (key) {

@@ -617,6 +617,20 @@ bool has_marker(std::ifstream& file) {
 
 }  // namespace
 
+namespace {
+
+std::string identity_of(const struct stat& status) {
+  return std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" +
+         std::to_string(status.st_mtim.tv_sec) + ":" + std::to_string(status.st_mtim.tv_nsec);
+}
+
+std::string own_identity() {
+  struct stat status = {};
+  return stat("/proc/self/exe", &status) == 0 ? identity_of(status) : "";
+}
+
+}  // namespace
+
 void ProgramWatch::look(const std::map<wire::Peer, Federation::Program>& programs) {
   for (const auto& [peer, program] : programs) {
     if (const auto known = pids_.find(peer); known != pids_.end() && known->second == program.pid) {
@@ -624,20 +638,25 @@ void ProgramWatch::look(const std::map<wire::Peer, Federation::Program>& program
     }
     // A process that forbids core files hides from other users' eyes, and from its own user's.
     const std::string by_kernel = "/proc/" + std::to_string(program.pid) + "/exe";
+    bool is_started = true;
     for (const std::string& name : {by_kernel, program.file.string()}) {
       std::ifstream file(name, std::ios::binary);
       struct stat status = {};
       if (!file || stat(name.c_str(), &status) != 0) continue;
-      const std::string identity =
-          std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" +
-          std::to_string(status.st_mtim.tv_sec) + ":" + std::to_string(status.st_mtim.tv_nsec);
+      const std::string identity = identity_of(status);
+      // A process that was started just now may still be this program's twin: what it is started
+      // from counts until the next look.
+      if (identity == own_identity()) {
+        is_started = false;
+        continue;
+      }
       const auto known = known_.find(identity);
       const bool found = known != known_.end() ? known->second : has_marker(file);
       known_.emplace(identity, found);
       // One that was ever seen with it stays so.
       Seen& seen = seen_[peer];
       seen = {program.file.string(), name == by_kernel, seen.has_marker || found};
-      pids_[peer] = program.pid;
+      if (is_started) pids_[peer] = program.pid;
       break;
     }
   }

@@ -1,6 +1,7 @@
 #include "scenarios/launcher/result_text.h"
 
 #include <array>
+#include <sstream>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -114,6 +115,15 @@ std::string result_text(const settings::Settings& settings, const json& summary,
                       bytes_text(seconds("bytes_down") / parties));
   if (const auto clipped = summary.at("clipped_values").get<std::uint64_t>(); clipped > 0) {
     line("clipped", std::to_string(clipped) + " gradient values, to fixed_point.clip");
+  }
+  if (summary.contains("privacy")) {
+    const json& privacy = summary.at("privacy");
+    std::ostringstream delta;
+    delta << privacy.at("delta").get<double>();
+    line("privacy", "every record: epsilon " + fixed(privacy.at("epsilon").get<double>(), 2) +
+                        " at delta " + delta.str() +
+                        ", for the gradient rounds (the sums of "
+                        "round 0 are exact)");
   }
   line("model", summary.at("model_digest").get<std::string>());
   line("results", folder.string());

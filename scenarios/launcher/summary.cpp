@@ -174,8 +174,12 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
   const report::RoundRecord* last = nullptr;
   const report::RoundRecord* best = nullptr;
   std::uint64_t clipped = 0;
+  std::uint64_t clipped_rows = 0;
+  double epsilon = 0;
   for (const report::RoundRecord& record : records.rounds) {
     clipped += record.clipped_values;
+    clipped_rows += record.clipped_rows;
+    epsilon = std::max(epsilon, record.epsilon.value_or(0));
     if (!record.evaluation) continue;
     last = &record;
     if (best == nullptr || record.evaluation->cost < best->evaluation->cost) best = &record;
@@ -225,6 +229,13 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
       {"party_private_mib", party_private_mib},
       {"parts", parts_of(records)},
       {"events", events_of(records)}};
+  if (settings.privacy.noise > 0) {
+    summary["privacy"] = {{"noise", settings.privacy.noise},
+                          {"clip", settings.privacy.clip},
+                          {"delta", settings.privacy.delta},
+                          {"epsilon", epsilon},
+                          {"clipped_rows", clipped_rows}};
+  }
   if (ending.fault != Fault::kNone) summary["reason"] = ending.reason;
   return summary;
 }

@@ -54,4 +54,14 @@ Quantised FixedPoint::encode(std::span<const double> reals, std::uint64_t seed, 
   return result;
 }
 
+Quantised FixedPoint::clamp(std::vector<std::int64_t> values) const {
+  std::uint64_t clipped = 0;
+  for (std::int64_t& value : values) {
+    const std::int64_t inside = std::clamp(value, -max_abs(), max_abs());
+    clipped += inside != value ? 1 : 0;
+    value = inside;
+  }
+  return {std::move(values), clipped};
+}
+
 }  // namespace blindsum::crypto

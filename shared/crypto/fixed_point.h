@@ -38,6 +38,9 @@ class FixedPoint {
   [[nodiscard]] Quantised encode(std::span<const double> reals, std::uint64_t seed,
                                  std::uint32_t party, std::uint32_t round) const;
 
+  // clamp moves integers beyond ± max_abs to the bound.
+  [[nodiscard]] Quantised clamp(std::vector<std::int64_t> values) const;
+
   // decode returns sum / scale for the sum of any number of encoded values.
   [[nodiscard]] double decode(std::int64_t sum) const { return static_cast<double>(sum) / scale(); }
 

@@ -61,4 +61,10 @@ std::vector<std::uint32_t> batch_rows(std::size_t rows, std::size_t batch, std::
   return chosen;
 }
 
+double sampling_rate(std::uint32_t parties, std::uint32_t batch_rows,
+                     const data::Statistics& joint) {
+  return std::min(1.0,
+                  static_cast<double>(parties) * batch_rows / static_cast<double>(joint.rows()));
+}
+
 }  // namespace blindsum::model

@@ -25,4 +25,9 @@ enum class ClassWeights : std::uint8_t { kNone, kSqrt, kBalanced };
                                                     std::uint64_t seed, std::uint32_t party,
                                                     std::uint32_t round);
 
+// sampling_rate is the probability with which a private round uses a row: the rows that the parties
+// together take on average, over the rows that they have; at most 1.
+[[nodiscard]] double sampling_rate(std::uint32_t parties, std::uint32_t batch_rows,
+                                   const data::Statistics& joint);
+
 }  // namespace blindsum::model

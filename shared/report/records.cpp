@@ -92,6 +92,8 @@ json to_json(const RoundRecord& record) {
                  {"bytes_out", record.bytes_out},
                  {"contributors", record.contributors},
                  {"clipped_values", record.clipped_values}};
+  if (record.clipped_rows > 0) object["clipped_rows"] = record.clipped_rows;
+  if (record.epsilon) object["epsilon"] = *record.epsilon;
   if (record.evaluation) object["evaluation"] = to_json(*record.evaluation);
   if (!record.model_digest.empty()) object["model_digest"] = record.model_digest;
   return object;
@@ -153,6 +155,10 @@ RoundRecord round_record_from_json(const json& object) {
       record.contributors.push_back(whole<std::uint32_t>(party, "contributors"));
     }
     record.clipped_values = whole<std::uint64_t>(object.at("clipped_values"), "clipped_values");
+    if (object.contains("clipped_rows")) {
+      record.clipped_rows = whole<std::uint64_t>(object.at("clipped_rows"), "clipped_rows");
+    }
+    if (object.contains("epsilon")) record.epsilon = number(object.at("epsilon"), "epsilon");
     if (object.contains("evaluation")) {
       record.evaluation = evaluation_from_json(object.at("evaluation"));
     }

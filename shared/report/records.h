@@ -31,6 +31,8 @@ struct RoundRecord {
   std::uint64_t bytes_in = 0, bytes_out = 0;
   std::vector<std::uint32_t> contributors;  // coordinator and key-holder
   std::uint64_t clipped_values = 0;         // party
+  std::uint64_t clipped_rows = 0;           // party, with noise: of longer gradients than allowed
+  std::optional<double> epsilon;            // key-holder, with noise: of all rounds so far
   std::optional<Evaluation> evaluation;     // key-holder
   std::string model_digest;                 // key-holder: of the weights after the round
 };

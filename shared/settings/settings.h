@@ -51,6 +51,12 @@ struct Settings {
     std::string rounding = "nearest";  // nearest | stochastic
   } fixed_point;
 
+  struct Privacy {
+    double noise = 0;  // 0: none
+    double clip = 1;
+    double delta = 1e-6;
+  } privacy;
+
   std::string cipher = "paillier";  // paillier | none
   struct Paillier {
     std::uint32_t key_bits = 3072;    // 2048 | 3072 | 4096

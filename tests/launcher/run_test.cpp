@@ -13,6 +13,7 @@
 #include "scenarios/launcher/compare.h"
 #include "scenarios/launcher/scenario.h"
 #include "shared/core/file.h"
+#include "shared/model/privacy_accountant.h"
 #include "shared/report/records.h"
 #include "tests/support/temp_dir.h"
 
@@ -56,6 +57,37 @@ unsigned mode_of(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+TEST_CASE("a run with noise says what it guarantees, and draws its noise anew") {
+  const test::TempDir folder;
+  RunOptions first = small_options(folder.path() / "first");
+  first.settings.privacy = {1.5, 0.5, 1e-5};
+  RunOptions second = first;
+  second.folder = folder.path() / "second";
+  second.settings.runtime = "memory";
+  const RunResult a = run(first);
+  const RunResult b = run(second);
+  REQUIRE(a.ending.fault == Fault::kNone);
+  REQUIRE(b.ending.fault == Fault::kNone);
+  CHECK(a.summary["model_digest"] != b.summary["model_digest"]);
+  const json& privacy = a.summary["privacy"];
+  const double rate = 3.0 * 64 / 40'000;
+  const double epsilon = model::PrivacyAccountant(1.5, rate).epsilon(4, 1e-5);
+  CHECK(privacy["epsilon"].get<double>() == doctest::Approx(epsilon).epsilon(1e-12));
+  CHECK(privacy["epsilon"] == b.summary["privacy"]["epsilon"]);
+  CHECK(privacy["delta"] == 1e-5);
+  CHECK(privacy["clipped_rows"].get<std::uint64_t>() > 0);
+  double before = 0;
+  std::size_t rounds = 0;
+  for (const json& line : report::read_records(folder.path() / "first/records/keyholder.jsonl")) {
+    if (!line.contains("round")) continue;
+    const double now = line.at("epsilon").get<double>();
+    CHECK((rounds == 0 ? now == 0 : now > before));
+    before = now;
+    ++rounds;
+  }
+  CHECK(rounds == 5);
+}
 
 TEST_CASE("processes and memory end in the same model") {
   const test::TempDir folder;

@@ -1,0 +1,93 @@
+// Training with noise: what a party sends, and what a run says about it.
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "party/local_trainer.h"
+#include "shared/core/error.h"
+#include "shared/data/synthetic.h"
+#include "shared/model/training.h"
+#include "tests/support/temp_dir.h"
+
+namespace blindsum::party {
+namespace {
+
+const model::Shape kShape{122, {8}, 5, model::Activation::kRelu};
+
+data::RecordTable records() {
+  const test::TempDir dir;
+  data::write_synthetic(dir.path(), 5, {400, 100});
+  return data::read_kdd(data::find_kdd(dir.path()).train);
+}
+
+LocalTrainer make_trainer(const PrivacySettings& privacy, std::uint32_t batch_rows) {
+  LocalTrainer trainer({1, 9, kShape, model::ClassWeights::kSqrt, batch_rows, privacy}, records());
+  trainer.standardise(trainer.statistics());
+  return trainer;
+}
+
+// Every row is used (one party with a batch of all), so that two updates differ by noise alone.
+TEST_CASE("a private update carries this party's share of the noise") {
+  const std::uint32_t rows = 400;
+  for (const double noise : {0.5, 4.0}) {
+    for (const std::uint32_t shares : {3U, 12U}) {
+      CAPTURE(noise);
+      CAPTURE(shares);
+      const double scale = 1e6, clip = 0.5;
+      const LocalTrainer trainer = make_trainer({noise, clip, 1, shares, scale}, rows);
+      const model::Parameters parameters = model::initial_parameters(kShape, 3);
+      const auto a = trainer.train_privately(parameters);
+      const auto b = trainer.train_privately(parameters);
+      CHECK(a.clipped_rows == b.clipped_rows);
+      const auto count = static_cast<double>(a.values.size());
+      double square = 0;
+      for (std::size_t i = 0; i < a.values.size(); ++i) {
+        const auto difference = static_cast<double>(a.values[i] - b.values[i]);
+        square += difference * difference / 2;
+      }
+      const double sensitivity = scale / rows * clip + std::sqrt(count) / 2;
+      const double expected = noise * noise * sensitivity * sensitivity / shares;
+      // Six standard errors of a variance.
+      CHECK(std::abs(square / count / expected - 1) < 6 * std::sqrt(2 / count) + 0.02);
+    }
+  }
+}
+
+TEST_CASE("under the noise lies the sum of the clipped gradients") {
+  const std::uint32_t rows = 400;
+  const double scale = 1e9, clip = 0.2;
+  const LocalTrainer trainer = make_trainer({1e-6, clip, 1, 3, scale}, rows);
+  const model::Parameters parameters = model::initial_parameters(kShape, 3);
+  const PrivateUpdate update = trainer.train_privately(parameters);
+  CHECK(update.clipped_rows > 0);
+  const data::RecordTable table = records();
+  const data::Statistics joint = data::statistics_of(table);
+  const data::Dataset dataset = data::encode_onehot122(table, data::Scaler::from_statistics(joint));
+  std::vector<std::uint32_t> all(rows);
+  for (std::uint32_t i = 0; i < rows; ++i) all[i] = i;
+  const auto sum = model::clipped_sum_of(
+      kShape, parameters, dataset, all,
+      model::class_weights_from(model::ClassWeights::kSqrt, joint), clip, scale / rows);
+  CHECK(sum.clipped_rows == update.clipped_rows);
+  for (std::size_t i = 0; i < sum.values.size(); ++i) {
+    CHECK(std::abs(sum.values[i] - update.values[i]) < 100);  // the noise has a deviation of 1
+  }
+}
+
+TEST_CASE("noise too wide for its sampler is a ConfigError that says what to change") {
+  const LocalTrainer trainer = make_trainer({1000, 1000, 1, 3, 1e9}, 400);
+  CHECK_THROWS_WITH_AS((void)trainer.train_privately(model::initial_parameters(kShape, 3)),
+                       doctest::Contains("privacy.noise"), ConfigError);
+}
+
+TEST_CASE("the sampling rate is the joint batch over the joint rows") {
+  data::Statistics joint;
+  joint.values[0] = 494'021;
+  CHECK(model::sampling_rate(10, 256, joint) == doctest::Approx(2560.0 / 494'021).epsilon(1e-15));
+  CHECK(model::sampling_rate(1000, 1000, joint) == 1);
+}
+
+}  // namespace
+}  // namespace blindsum::party
