@@ -57,11 +57,11 @@ std::optional<wire::TimeMs> Coordinator::next_deadline() const {
 void Coordinator::on_deadline(wire::MessageSink& sink) {
   if (finished()) return;
   if (open_ && sink.now() >= round_deadline_) {
-    if (aggregator_.count() >= config_.quorum) return close_round(sink);
+    if (aggregator_.count() >= quorum()) return close_round(sink);
     return abort(Fault::kQuorumLost,
                  "round " + std::to_string(open_->round) + " ended with " +
                      std::to_string(aggregator_.count()) + " of " + std::to_string(parties()) +
-                     " updates; the quorum is " + std::to_string(config_.quorum),
+                     " updates; the quorum is " + std::to_string(quorum()),
                  sink);
   }
   if (sink.now() >= idle_deadline_) {
@@ -161,7 +161,10 @@ void Coordinator::take(std::uint32_t party, const wire::EncryptedUpdate& update,
   using enum wire::AcceptResult;
   wire::AcceptResult result = kAccepted;
   if (update.round <= last_round_ && !(open_ && update.round == open_->round)) {
-    result = kLate;
+    // One that has been counted, and comes again, is not late.
+    const auto counted = counted_in_.find(party);
+    const bool has_counted = counted != counted_in_.end() && counted->second == update.round;
+    result = has_counted ? kDuplicate : kLate;
   } else if (!open_ || update.round != open_->round || update.kind != open_->kind) {
     result = kWrongRound;
   } else if (update.key_id != config_.key_id || update.codec_id != config_.codec_id ||
@@ -189,10 +192,7 @@ void Coordinator::take(std::uint32_t party, const wire::EncryptedUpdate& update,
 }
 
 // note_refusal records that an update was refused: once a party and round, however many it sends.
-// One that has been counted, and comes again, is not late.
 void Coordinator::note_refusal(std::uint32_t party, std::uint32_t round, wire::AcceptResult why) {
-  const auto counted = counted_in_.find(party);
-  if (counted != counted_in_.end() && counted->second == round) return;
   const auto now = static_cast<std::uint32_t>(std::max<std::int64_t>(last_round_, 0));
   const auto [noted, is_first] = refused_in_.emplace(party, now);
   if (!is_first && std::exchange(noted->second, now) == now) return;
@@ -203,16 +203,23 @@ void Coordinator::note_refusal(std::uint32_t party, std::uint32_t round, wire::A
           (why == wire::AcceptResult::kLate ? "late" : "refused: " + std::string(to_string(why)))));
 }
 
+std::uint32_t Coordinator::quorum() const {
+  const bool has_own = open_->round > 0 && config_.gradient_quorum > 0;
+  return has_own ? config_.gradient_quorum : config_.quorum;
+}
+
 void Coordinator::close_if_complete(wire::MessageSink& sink) {
+  const bool have_first =
+      config_.first > 0 && open_->round > 0 && aggregator_.count() >= config_.first;
   const bool is_complete =
-      aggregator_.count() >= config_.quorum &&
-      std::all_of(open_->awaited.begin(), open_->awaited.end(),
-                  [this](std::uint32_t party) { return aggregator_.has(party); });
+      aggregator_.count() >= quorum() &&
+      (have_first || std::all_of(open_->awaited.begin(), open_->awaited.end(),
+                                 [this](std::uint32_t party) { return aggregator_.has(party); }));
   if (is_complete) close_round(sink);
 }
 
 void Coordinator::close_round(wire::MessageSink& sink) {
-  assert(open_ && aggregator_.count() >= config_.quorum);
+  assert(open_ && aggregator_.count() >= quorum());
   const double collected_s = round_watch_.seconds();
   const report::Stopwatch watch;
   closed_ = wire::EncryptedAggregate{open_->round, open_->kind, open_->weights_hash,

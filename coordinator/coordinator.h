@@ -18,13 +18,16 @@ namespace blindsum::coordinator {
 struct CoordinatorConfig {
   wire::RunId run{};
   std::vector<SigningPublicKey> parties;  // who may contribute, by party number
-  std::uint32_t quorum = 0;
+  std::uint32_t quorum = 0;               // of round 0
   std::uint32_t rounds = 0;
   Digest key_id{};  // zeros when cipher is none
   Digest codec_id{};
   std::uint32_t statistics_chunks = 0;  // plaintexts per update, by kind of round
   std::uint32_t gradient_chunks = 0;
   double idle_s = 150;  // without a word from the key-holder for this long, the run is aborted
+  std::uint32_t gradient_quorum = 0;  // of every later round; 0: as of round 0
+  std::uint32_t first =
+      0;  // a gradient round is complete with so many updates; 0: with all awaited
 };
 
 // Coordinator is the coordinator's session. Not thread-safe.
@@ -56,6 +59,7 @@ class Coordinator : public wire::Session {
   void take(std::uint32_t party, const wire::EncryptedUpdate& update, wire::MessageSink& sink);
   void ask_for_update(std::uint32_t party, wire::MessageSink& sink);
   void note_refusal(std::uint32_t party, std::uint32_t round, wire::AcceptResult why);
+  [[nodiscard]] std::uint32_t quorum() const;  // of the open round
   void close_if_complete(wire::MessageSink& sink);
   void close_round(wire::MessageSink& sink);
   void abort(Fault fault, std::string reason, wire::MessageSink& sink);

@@ -19,6 +19,8 @@ std::unique_ptr<Coordinator> make_coordinator(const settings::RoleFile& role, Th
   }
   config.rounds = settings.rounds;
   config.quorum = settings::quorum_of(settings.parties);
+  config.gradient_quorum = settings::gradient_quorum_of(settings);
+  config.first = settings.sampling.extra > 0 ? settings.sampling.parties : 0;
   config.key_id = role::key_id_of(key);
   config.codec_id = codec.id();
   config.statistics_chunks = static_cast<std::uint32_t>(codec.statistics().plaintexts());

@@ -27,23 +27,28 @@ void LocalTrainer::standardise(const data::Statistics& joint) {
   records_ = {};
 }
 
-LocalUpdate LocalTrainer::train(const model::Parameters& parameters, std::uint32_t round) const {
+LocalUpdate LocalTrainer::train(const model::Parameters& parameters, std::uint32_t round,
+                                std::span<const float> correction) const {
   if (!joint_) throw ProtocolError("a gradient round before the joint statistics");
-  const auto rows = model::batch_rows(dataset_.rows, settings_.batch_rows, settings_.seed,
-                                      settings_.party, round);
-  model::Gradient gradient =
-      model::gradient_of(settings_.shape, parameters, dataset_, rows, class_weights_);
-  const double weight = static_cast<double>(rows.size()) / settings_.batch_rows;
-  for (double& value : gradient.values) value *= weight;
-  return {std::move(gradient.values), static_cast<std::uint32_t>(rows.size())};
+  const model::LocalScale scale = model::scale_of(settings_.local, *joint_, round);
+  model::LocalWork work =
+      model::train_locally(settings_.shape, parameters, dataset_, class_weights_, settings_.local,
+                           scale, settings_.seed, settings_.party, round, correction);
+  LocalUpdate update;
+  update.rows = work.rows;
+  if (settings_.local.algorithm == model::Algorithm::kScaffold) update.direction = work.direction;
+  const double weight = static_cast<double>(work.rows) / scale.rows;
+  for (double& value : work.direction) value *= weight;
+  update.weighted = std::move(work.direction);
+  return update;
 }
 
 PrivateUpdate LocalTrainer::train_privately(const model::Parameters& parameters) const {
   if (!joint_) throw ProtocolError("a gradient round before the joint statistics");
   const PrivacySettings& privacy = settings_.privacy.value();
   const auto rows = model::bernoulli_sample(
-      dataset_.rows, model::sampling_rate(privacy.parties, settings_.batch_rows, *joint_));
-  const double steps = privacy.scale / settings_.batch_rows;
+      dataset_.rows, model::sampling_rate(privacy.parties, settings_.local.batch_rows, *joint_));
+  const double steps = privacy.scale / settings_.local.batch_rows;
   model::ClippedSum sum = model::clipped_sum_of(settings_.shape, parameters, dataset_, rows,
                                                 class_weights_, privacy.clip, steps);
   const double sensitivity =

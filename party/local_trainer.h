@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "shared/data/encoder.h"
+#include "shared/model/local_training.h"
 #include "shared/model/network.h"
 #include "shared/model/training.h"
 
@@ -27,15 +29,16 @@ struct TrainerSettings {
   std::uint64_t seed = 1;
   model::Shape shape;
   model::ClassWeights class_weights = model::ClassWeights::kSqrt;
-  std::uint32_t batch_rows = 256;
+  model::LocalSettings local = {};
   std::optional<PrivacySettings> privacy = {};
 };
 
-// LocalUpdate is what a party contributes to a round: the mean gradient over its batch times rows /
-// batch_rows, and the rows. Summed over parties, Σ weighted / (Σ rows / batch_rows) is the mean
-// gradient over all rows.
+// LocalUpdate is what a party contributes to a round: its direction (see model::LocalWork) times
+// rows / scale.rows, and the rows. Summed over parties, Σ weighted / (Σ rows / scale.rows) is the
+// mean direction.
 struct LocalUpdate {
-  std::vector<double> weighted_gradient;
+  std::vector<double> weighted;
+  std::vector<double> direction;  // of SCAFFOLD alone: not weighted
   std::uint32_t rows = 0;
 };
 
@@ -61,7 +64,9 @@ class LocalTrainer {
   void standardise(const data::Statistics& joint);
 
   // train throws ProtocolError before standardise, DecodeError for parameters of another shape.
-  [[nodiscard]] LocalUpdate train(const model::Parameters& parameters, std::uint32_t round) const;
+  // `correction` is SCAFFOLD's; else empty.
+  [[nodiscard]] LocalUpdate train(const model::Parameters& parameters, std::uint32_t round,
+                                  std::span<const float> correction = {}) const;
 
   // train_privately draws rows and noise anew from the operating system, whatever the seed: who
   // could predict them could take them out again. Each row is used with the probability

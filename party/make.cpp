@@ -21,11 +21,11 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   trainer.seed = settings.seed;
   trainer.shape = role::shape_of(settings);
   trainer.class_weights = role::class_weights_of(settings);
-  trainer.batch_rows = settings.local.batch_rows;
+  trainer.local = role::local_of(settings);
 
   if (settings.privacy.noise > 0) {
     trainer.privacy = {settings.privacy.noise, settings.privacy.clip, settings.parties,
-                       settings::quorum_of(settings.parties), codec.fixed_point().scale()};
+                       settings::gradient_quorum_of(settings), codec.fixed_point().scale()};
   }
 
   PartyConfig config;
@@ -35,6 +35,7 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   config.rounds = settings.rounds;
   config.key_id = role::key_id_of(key);
   config.idle_s = role::kGraceSeconds + settings.deadlines.start_s + settings.deadlines.round_s;
+  config.state = role.files.state;
   auto sealer = key ? crypto::make_paillier_sealer(
                           *key, crypto::randomizer_from_string(settings.paillier.randomizer), pool,
                           role::table_options_of(role))

@@ -31,12 +31,17 @@ data::Statistics statistics_from(ByteView bytes) {
 
 Party::Party(PartyConfig config, PartyKeys keys, crypto::UpdateCodec codec, LocalTrainer trainer,
              std::unique_ptr<crypto::UpdateSealer> sealer, report::RecordWriter& records)
-    : config_(config),
+    : config_(std::move(config)),
       keys_(std::move(keys)),
       codec_(codec),
       trainer_(std::move(trainer)),
       sealer_(std::move(sealer)),
-      records_(&records) {}
+      records_(&records) {
+  if (trainer_.settings().local.algorithm == model::Algorithm::kScaffold) {
+    control_.emplace(config_.run, config_.id, trainer_.settings().shape.parameters(),
+                     config_.state);
+  }
+}
 
 void Party::start(wire::MessageSink& sink) {
   idle_deadline_ = sink.now() + ms(config_.idle_s);
@@ -116,6 +121,7 @@ void Party::on_round_start(const wire::RoundStart& start, wire::MessageSink& sin
     }
   } else {
     update_ = make_update(start);
+    is_update_counted_ = false;
   }
   send_update(sink);
 }
@@ -134,9 +140,17 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
     packed = encoder.pack(trainer_.statistics().values);
   } else {
     trainer_.standardise(statistics_from(start.statistics));
-    const auto parameters = model::parameters_from_bytes(start.weights, trainer_.settings().shape);
+    const auto& shape = trainer_.settings().shape;
+    ByteView weights = start.weights;
+    model::Parameters control;  // of the server
+    if (control_) {
+      const std::size_t size = std::min(weights.size(), sizeof(float) * shape.parameters());
+      control = model::parameters_from_bytes(weights.subspan(size), shape);
+      weights = weights.first(size);
+    }
+    const auto parameters = model::parameters_from_bytes(weights, shape);
     packed = trainer_.settings().privacy ? private_gradient(parameters, record)
-                                         : gradient(parameters, record);
+                                         : gradient(parameters, control, record);
     watch.restart();
   }
   const Digest context = round_context(config_.run, start.round, start.kind, config_.key_id,
@@ -159,12 +173,24 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
 }
 
 crypto::PlaintextVector Party::gradient(const model::Parameters& parameters,
-                                        report::RoundRecord& record) const {
+                                        model::Parameters control, report::RoundRecord& record) {
   report::Stopwatch watch;
-  const LocalUpdate local = trainer_.train(parameters, record.round);
+  if (control_) {
+    const std::vector<float>& own = control_->at_round(record.round);
+    for (std::size_t i = 0; i < control.size(); ++i) control[i] -= own[i];
+  }
+  const LocalUpdate local = trainer_.train(parameters, record.round, control);
+  if (control_) {
+    // c_i⁺ = c_i − c + (w − w')/(steps · rate)
+    std::vector<float> next(control.size());
+    for (std::size_t i = 0; i < next.size(); ++i) {
+      next[i] = static_cast<float>(local.direction[i] - static_cast<double>(control[i]));
+    }
+    control_->propose(record.round, std::move(next));
+  }
   record.phase_s["train"] = watch.restart();
   crypto::Quantised quantised =
-      codec_.fixed_point().encode(local.weighted_gradient, config_.seed, config_.id, record.round);
+      codec_.fixed_point().encode(local.weighted, config_.seed, config_.id, record.round);
   record.clipped_values = quantised.clipped;
   auto packed = codec_.pack_gradient(std::move(quantised.values), local.rows);
   record.phase_s["encode"] = watch.seconds();
@@ -180,7 +206,8 @@ crypto::PlaintextVector Party::private_gradient(const model::Parameters& paramet
   crypto::Quantised clamped = codec_.fixed_point().clamp(std::move(local.values));
   record.clipped_values = clamped.clipped;
   record.clipped_rows = local.clipped_rows;
-  auto packed = codec_.pack_gradient(std::move(clamped.values), trainer_.settings().batch_rows);
+  auto packed =
+      codec_.pack_gradient(std::move(clamped.values), trainer_.settings().local.batch_rows);
   record.phase_s["encode"] = watch.seconds();
   return packed;
 }
@@ -197,9 +224,18 @@ void Party::on_reply(const wire::UpdateReply& reply, wire::MessageSink& sink) {
                            reply.result == wire::AcceptResult::kMissing;
   spdlog::log(is_expected ? spdlog::level::debug : spdlog::level::warn, "round={} update {}",
               reply.round, to_string(reply.result));
-  const bool is_missing =
-      reply.result == wire::AcceptResult::kMissing && update_ && update_->round == reply.round;
-  if (is_missing) send_update(sink);
+  if (!update_ || update_->round != reply.round) return;
+  switch (reply.result) {
+    case wire::AcceptResult::kAccepted:
+    case wire::AcceptResult::kDuplicate:
+      is_update_counted_ = true;
+      break;
+    case wire::AcceptResult::kMissing:
+      send_update(sink);
+      break;
+    default:
+      if (control_ && !is_update_counted_) control_->refuse(reply.round);
+  }
 }
 
 void Party::end(Fault fault, std::string reason) {

@@ -1,10 +1,12 @@
 // A party: holds one shard, computes on it, and lets nothing leave but encrypted updates.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "party/control_variate.h"
 #include "party/local_trainer.h"
 #include "shared/crypto/update_cipher.h"
 #include "shared/crypto/update_codec.h"
@@ -20,6 +22,8 @@ struct PartyConfig {
   std::uint32_t rounds = 0;
   Digest key_id{};      // zeros when cipher is none
   double idle_s = 150;  // without a word from the key-holder for this long, the run is aborted
+  std::filesystem::path state =
+      {};  // SCAFFOLD alone: file of what survives a crash; empty: nothing
 };
 
 // PartyKeys are the secrets of a party.
@@ -52,8 +56,10 @@ class Party : public wire::Session {
   void on_reply(const wire::UpdateReply& reply, wire::MessageSink& sink);
   [[nodiscard]] wire::EncryptedUpdate make_update(const wire::RoundStart& start);
   // The packed update of a gradient round; what it took is noted in `record`.
+  // `control` is SCAFFOLD's c; else empty.
   [[nodiscard]] crypto::PlaintextVector gradient(const model::Parameters& parameters,
-                                                 report::RoundRecord& record) const;
+                                                 model::Parameters control,
+                                                 report::RoundRecord& record);
   [[nodiscard]] crypto::PlaintextVector private_gradient(const model::Parameters& parameters,
                                                          report::RoundRecord& record) const;
   void send_update(wire::MessageSink& sink);
@@ -68,7 +74,9 @@ class Party : public wire::Session {
   std::optional<wire::EncryptedUpdate>
       update_;  // of the current round: a retry sends the same ciphertexts again
   bool is_update_queued_ = false;
-  double prepare_s_ = 0;  // spent on working ahead since the last update
+  bool is_update_counted_ = false;         // the coordinator has said so
+  std::optional<ControlVariate> control_;  // SCAFFOLD alone
+  double prepare_s_ = 0;                   // spent on working ahead since the last update
   wire::TimeMs retry_at_ = 0;
   wire::TimeMs hello_at_ = 0;
   wire::TimeMs idle_deadline_ = 0;

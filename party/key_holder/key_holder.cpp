@@ -1,6 +1,7 @@
 #include "party/key_holder/key_holder.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -56,7 +57,9 @@ KeyHolder::KeyHolder(KeyHolderConfig config, crypto::UpdateCodec codec,
       records_(&records),
       ready_(parties(), false),
       expected_(parties(), false),
+      asked_(parties(), true),
       parameters_(model::initial_parameters(config_.shape, config_.seed)),
+      control_(config_.local.algorithm == model::Algorithm::kScaffold ? parameters_.size() : 0),
       optimizer_(config_.optimizer, parameters_.size(), config_.rounds) {
   if (codec_.settings().parameters != parameters_.size() ||
       codec_.settings().statistics != data::Statistics::kValues) {
@@ -66,13 +69,12 @@ KeyHolder::KeyHolder(KeyHolderConfig config, crypto::UpdateCodec codec,
 
 void KeyHolder::start(wire::MessageSink& sink) {
   recover();
-  const bool is_over = next_round_ > config_.rounds;
-  state_ = is_over ? State::kParting : State::kWaiting;
-  deadline_ = sink.now() + (is_over ? kPartingMs : ms(config_.start_s));
+  state_ = is_over() ? State::kParting : State::kWaiting;
+  deadline_ = sink.now() + (is_over() ? kPartingMs : ms(config_.start_s));
   sink.send(wire::kCoordinatorPeer, wire::Hello{config_.key_id, codec_.id(), wire::kNoRound});
-  if (is_over) {
+  if (is_over()) {
     sink.send(wire::kCoordinatorPeer,
-              wire::Finish{config_.rounds, model::model_digest(parameters_)});
+              wire::Finish{next_round_ - 1, model::model_digest(parameters_)});
   }
 }
 
@@ -129,6 +131,12 @@ Bytes KeyHolder::checkpoint() const {
   append(statistics_bytes(statistics_));
   append(model::parameters_to_bytes(parameters_));
   append(optimizer_.state());
+  append(model::parameters_to_bytes(control_));
+  Bytes progress;
+  append_le64(progress, std::bit_cast<std::uint64_t>(progress_.best_macro_f1));
+  append_le32(progress, progress_.evaluations_since);
+  append(progress);
+  append(as_bytes(progress_.stop_reason));
   return bytes;
 }
 
@@ -153,6 +161,17 @@ void KeyHolder::restore(ByteView checkpoint) {
   take_statistics(sums);
   parameters_ = model::parameters_from_bytes(take(), config_.shape);
   optimizer_.restore(take());
+  const ByteView control = take();
+  if (!control_.empty()) {
+    control_ = model::parameters_from_bytes(control, config_.shape);
+  } else if (!control.empty()) {
+    throw DecodeError("a checkpoint of another algorithm");
+  }
+  const ByteView progress = take();
+  progress_.best_macro_f1 = std::bit_cast<double>(read_le64(progress, 0));
+  progress_.evaluations_since = read_le32(progress, 8);
+  const ByteView reason = take();
+  progress_.stop_reason.assign(reason.begin(), reason.end());
 }
 
 void KeyHolder::handle(const wire::Peer& from, const wire::Body& body, wire::MessageSink& sink) {
@@ -186,10 +205,10 @@ void KeyHolder::on_deadline(wire::MessageSink& sink) {
   if (state_ == State::kParting) return end(Fault::kNone, "");
   if (state_ == State::kWaiting) {
     const auto ready = static_cast<std::size_t>(std::count(ready_.begin(), ready_.end(), true));
-    if (ready >= config_.quorum) return begin_round(next_round_, sink);
+    if (ready >= quorum(next_round_)) return begin_round(next_round_, sink);
     return abort(Fault::kQuorumLost,
                  count_of(ready, parties()) + " parties were ready in time; the quorum is " +
-                     std::to_string(config_.quorum),
+                     std::to_string(quorum(next_round_)),
                  sink);
   }
   abort(Fault::kDeadline,
@@ -207,9 +226,9 @@ void KeyHolder::on_hello(const wire::Peer& from, const wire::Hello& hello,
   expected_[from.id] = true;
   if (state_ == State::kCollecting) {
     // It came late, came back, or something was lost on the way.
-    if (hello.round != round_start_.round) send_round_start(from.id, sink);
+    if (asked_[from.id] && hello.round != round_start_.round) send_round_start(from.id, sink);
   } else if (state_ == State::kParting) {
-    sink.send(from, wire::Finish{config_.rounds, model::model_digest(parameters_)});
+    sink.send(from, wire::Finish{next_round_ - 1, model::model_digest(parameters_)});
     if (std::find(ready_.begin(), ready_.end(), false) == ready_.end()) end(Fault::kNone, "");
   } else if (are_expected_ready()) {
     begin_round(next_round_, sink);
@@ -230,9 +249,17 @@ bool KeyHolder::are_expected_ready() const {
 void KeyHolder::set_round(std::uint32_t round) {
   round_start_ = {};
   round_start_.round = round;
+  asked_.assign(parties(), round == 0);
   if (round > 0) {
+    const std::uint32_t sample = config_.sample == 0 ? 0 : config_.sample + config_.extra;
+    for (const std::uint32_t party :
+         model::sampled_parties(parties(), sample, config_.seed, round)) {
+      asked_[party] = true;
+    }
     round_start_.kind = wire::RoundKind::kGradient;
     round_start_.weights = model::parameters_to_bytes(parameters_);
+    const Bytes control = model::parameters_to_bytes(control_);
+    round_start_.weights.insert(round_start_.weights.end(), control.begin(), control.end());
     round_start_.statistics = statistics_bytes(statistics_);
   }
   round_start_.weights_hash = wire::weights_hash_of(round_start_.weights, round_start_.statistics);
@@ -253,8 +280,9 @@ void KeyHolder::begin_round(std::uint32_t round, wire::MessageSink& sink) {
   deadline_ = sink.now() + ms(config_.round_s) + kGraceMs;
   look_at_ = sink.now() + kLookMs;
   wait_watch_.restart();
+  if (round > 0 && !training_watch_) training_watch_.emplace();
   for (std::uint32_t party = 0; party < parties(); ++party) {
-    if (ready_[party]) send_round_start(party, sink);
+    if (ready_[party] && asked_[party]) send_round_start(party, sink);
   }
   send_round_open(sink);
 }
@@ -278,7 +306,7 @@ void KeyHolder::send_round_open(wire::MessageSink& sink) {
   open.deadline_ms =
       static_cast<std::uint32_t>(std::max<wire::TimeMs>(0, deadline_ - kGraceMs - sink.now()));
   for (std::uint32_t party = 0; party < parties(); ++party) {
-    if (expected_[party]) open.awaited.push_back(party);
+    if (expected_[party] && asked_[party]) open.awaited.push_back(party);
   }
   if (!sink.send(wire::kCoordinatorPeer, open)) {
     spdlog::warn("round={} the coordinator cannot be reached", open.round);
@@ -310,15 +338,19 @@ void KeyHolder::require_claims(const wire::EncryptedAggregate& aggregate) const 
   if (aggregate.weights_hash != round_start_.weights_hash) {
     throw IntegrityError(where + "the aggregate is over other weights");
   }
-  if (aggregate.contributions.size() < config_.quorum) {
+  if (aggregate.contributions.size() < quorum(aggregate.round)) {
     throw IntegrityError(where + "an aggregate of " +
                          count_of(aggregate.contributions.size(), parties()) +
-                         " parties; the quorum is " + std::to_string(config_.quorum));
+                         " parties; the quorum is " + std::to_string(quorum(aggregate.round)));
   }
   for (const wire::Contribution& contribution : aggregate.contributions) {
     if (contribution.party >= parties()) {
       throw IntegrityError(where + "party " + std::to_string(contribution.party) +
                            " is not enrolled");
+    }
+    if (!asked_[contribution.party]) {
+      throw IntegrityError(where + "party " + std::to_string(contribution.party) +
+                           " was not asked");
     }
     const wire::UpdateStatement statement{
         config_.run,    aggregate.round, aggregate.kind,         contribution.party,
@@ -363,18 +395,28 @@ void KeyHolder::on_aggregate(const wire::EncryptedAggregate& aggregate, wire::Me
   } else {
     begin_round(next_round_, sink);
   }
-  if (is_last || round % kCheckpointRounds == 0) {
-    const report::Stopwatch watch;
-    try {
-      store_->checkpoint(round, checkpoint());
-    } catch (const StorageError& error) {
-      // All that a checkpoint holds can be had from the journal, which is whole.
-      spdlog::warn("round={} no checkpoint: {}", round, error.what());
-    }
-    done.phase_s["store"] += watch.seconds();
+  if (is_last || round % kCheckpointRounds == 0) keep_checkpoint(round, done);
+  finish_record(done);
+  if (is_last) return end(Fault::kNone, "");
+  if (progress_.stop_reason.empty()) return;
+  // The parties are at work on a round that is no longer needed.
+  keep_checkpoint(round, done);
+  spdlog::info("round={} the run ends: {}", round, progress_.stop_reason);
+  records_->note(report::event_now("stopped_early", round, to_string(wire::kKeyHolderPeer),
+                                   to_string(wire::kKeyHolderPeer), progress_.stop_reason));
+  tell_everyone(wire::Finish{round, model::model_digest(parameters_)}, sink);
+  end(Fault::kNone, "");
+}
+
+void KeyHolder::keep_checkpoint(std::uint32_t round, report::RoundRecord& record) {
+  const report::Stopwatch watch;
+  try {
+    store_->checkpoint(round, checkpoint());
+  } catch (const StorageError& error) {
+    // All that a checkpoint holds can be had from the journal, which is whole.
+    spdlog::warn("round={} no checkpoint: {}", round, error.what());
   }
-  finish_record(std::move(done));
-  if (is_last) end(Fault::kNone, "");
+  record.phase_s["store"] += watch.seconds();
 }
 
 // apply opens an aggregate and steps the model. Throws IntegrityError when it is not what its
@@ -386,7 +428,11 @@ void KeyHolder::apply(const wire::EncryptedAggregate& aggregate) {
   const Digest context = round_context(config_.run, aggregate.round, aggregate.kind, config_.key_id,
                                        codec_.id(), aggregate.weights_hash);
   std::vector<std::uint64_t> masks(chunks, 0);
-  expected_.assign(expected_.size(), false);
+  // Of those who were asked beyond what was needed nobody knows whether they would have come.
+  const bool shows_who_came = is_statistics || config_.extra == 0;
+  for (std::uint32_t party = 0; shows_who_came && party < parties(); ++party) {
+    if (asked_[party]) expected_[party] = false;
+  }
   for (const wire::Contribution& contribution : aggregate.contributions) {
     expected_[contribution.party] = true;
     record_.contributors.push_back(contribution.party);
@@ -404,7 +450,7 @@ void KeyHolder::apply(const wire::EncryptedAggregate& aggregate) {
     if (is_statistics) {
       take_statistics(encoder.unpack_sum(plaintexts, addends));
     } else {
-      take_gradient(codec_.unpack_gradient(plaintexts, addends), addends);
+      take_gradient(codec_.unpack_gradient(plaintexts, addends), aggregate.round, addends);
     }
     record_.phase_s["step"] = watch.restart();
   } catch (const CryptoError& error) {
@@ -421,18 +467,46 @@ void KeyHolder::finish_record(report::RoundRecord record) {
   const std::uint32_t round = record.round;
   if (accountant_) record.epsilon = accountant_->epsilon(round, config_.delta);
   record.model_digest = digest_text(model::model_digest(parameters_));
-  if (round > 0 && (round == config_.rounds || round % config_.evaluate_every == 0)) {
+  const bool is_late = is_time_over();
+  if (round > 0 && (round == config_.rounds || round % config_.evaluate_every == 0 || is_late)) {
     const report::Stopwatch watch;
     record.evaluation = evaluation_of(model::evaluate(config_.shape, parameters_, test_, *pool_));
     record.phase_s["evaluate"] = watch.seconds();
   }
   records_->add(record);
+  judge_progress(record, is_late);
   if (record.evaluation) {
     spdlog::info("round={} contributors={} accuracy={:.4f} macro_f1={:.4f} cost={:.4f}", round,
                  record.contributors.size(), record.evaluation->accuracy,
                  record.evaluation->macro_f1, record.evaluation->cost);
   } else {
     spdlog::info("round={} contributors={}", round, record.contributors.size());
+  }
+}
+
+bool KeyHolder::is_time_over() const {
+  constexpr double kMinute = 60;
+  return config_.stop.minutes > 0 && training_watch_ &&
+         training_watch_->seconds() >= config_.stop.minutes * kMinute;
+}
+
+// judge_progress ends the run when the model is good enough, no longer gets better, or the time is
+// over.
+void KeyHolder::judge_progress(const report::RoundRecord& record, bool is_time_over) {
+  if (!record.evaluation || record.round >= config_.rounds) return;
+  const KeyHolderConfig::Stop& stop = config_.stop;
+  const double accuracy = record.evaluation->accuracy;
+  const double macro_f1 = record.evaluation->macro_f1;
+  const bool is_better = macro_f1 > progress_.best_macro_f1;
+  progress_.best_macro_f1 = std::max(macro_f1, progress_.best_macro_f1);
+  progress_.evaluations_since = is_better ? 0 : progress_.evaluations_since + 1;
+  if (stop.accuracy > 0 && accuracy >= stop.accuracy) {
+    progress_.stop_reason = "stop.accuracy: it has been reached";
+  } else if (stop.patience > 0 && progress_.evaluations_since >= stop.patience) {
+    progress_.stop_reason = "stop.patience: no better macro-F1 in " +
+                            std::to_string(progress_.evaluations_since) + " evaluations";
+  } else if (is_time_over) {
+    progress_.stop_reason = "stop.minutes: the time is over";
   }
 }
 
@@ -443,20 +517,29 @@ void KeyHolder::take_statistics(const std::vector<std::int64_t>& sums) {
   test_records_ = {};
   if (config_.noise > 0) {
     accountant_.emplace(config_.noise,
-                        model::sampling_rate(parties(), config_.batch_rows, statistics_));
+                        model::sampling_rate(parties(), config_.local.batch_rows, statistics_));
   }
 }
 
-void KeyHolder::take_gradient(const crypto::GradientSum& sum, std::uint32_t contributors) {
-  if (sum.rows <= 0 || sum.rows > std::int64_t{contributors} * config_.batch_rows) {
-    throw IntegrityError("an impossible number of rows");
+void KeyHolder::take_gradient(const crypto::GradientSum& sum, std::uint32_t round,
+                              std::uint32_t contributors) {
+  const model::LocalScale scale = model::scale_of(config_.local, statistics_, round);
+  const bool is_possible =
+      sum.rows > 0 && static_cast<std::uint64_t>(sum.rows) <= contributors * scale.most_rows;
+  if (!is_possible) throw IntegrityError("an impossible number of rows");
+  const double weight = static_cast<double>(sum.rows) / scale.rows;
+  std::vector<double> direction(sum.values.size());
+  for (std::size_t i = 0; i < direction.size(); ++i) {
+    direction[i] = codec_.fixed_point().decode(sum.values[i]) / weight;
   }
-  const double weight = static_cast<double>(sum.rows) / config_.batch_rows;
-  std::vector<double> gradient(sum.values.size());
-  for (std::size_t i = 0; i < gradient.size(); ++i) {
-    gradient[i] = codec_.fixed_point().decode(sum.values[i]) / weight;
+  // c ← c + (1/N) Σ (c_i⁺ − c_i), and c_i⁺ − c_i is a contributor's direction less c.
+  const double share = static_cast<double>(contributors) / parties();
+  for (std::size_t i = 0; i < control_.size(); ++i) {
+    const auto now = static_cast<double>(control_[i]);
+    control_[i] = static_cast<float>(now + share * (direction[i] - now));
   }
-  optimizer_.step(parameters_, gradient);
+  for (double& value : direction) value *= scale.unit;
+  optimizer_.step(parameters_, direction);
 }
 
 void KeyHolder::tell_everyone(const wire::Body& body, wire::MessageSink& sink) {

@@ -15,6 +15,7 @@
 #include "shared/crypto/update_cipher.h"
 #include "shared/crypto/update_codec.h"
 #include "shared/data/encoder.h"
+#include "shared/model/local_training.h"
 #include "shared/model/network.h"
 #include "shared/model/optimizer.h"
 #include "shared/model/privacy_accountant.h"
@@ -32,20 +33,28 @@ struct PartyRecord {
 
 struct KeyHolderConfig {
   wire::RunId run{};
-  std::vector<PartyRecord> parties;  // by party number
-  SecretBytes tag_secret;            // what the tag keys of the rounds are derived from: 32 bytes
-  std::uint32_t quorum = 0;
+  std::vector<PartyRecord> parties;   // by party number
+  SecretBytes tag_secret;             // what the tag keys of the rounds are derived from: 32 bytes
+  std::uint32_t quorum = 0;           // of round 0
+  std::uint32_t gradient_quorum = 0;  // of every later round; 0: as of round 0
+  std::uint32_t sample = 0;           // parties that a gradient round asks; 0: all
+  std::uint32_t extra = 0;            // asked beyond that
   std::uint32_t rounds = 0;
   std::uint64_t seed = 1;
-  std::uint32_t batch_rows = 256;
+  model::LocalSettings local;  // of the parties
   model::Shape shape;
   model::OptimizerSettings optimizer;
   std::uint32_t evaluate_every = 1;
   double round_s = 30;
   double start_s = 120;
-  Digest key_id{};  // zeros when cipher is none
+  Digest key_id{};   // zeros when cipher is none
   double noise = 0;  // that the parties add; 0: none
   double delta = 0;  // with noise
+  struct Stop {
+    double accuracy = 0;         // once reached; 0: off
+    std::uint32_t patience = 0;  // evaluations without a better macro-F1; 0: off
+    double minutes = 0;          // of this process's rounds; 0: off
+  } stop;
 };
 
 // KeyHolder is the key-holder's session. What it has to remember over a crash it keeps in `store`:
@@ -76,6 +85,13 @@ class KeyHolder : public wire::Session {
   [[nodiscard]] data::Scaler scaler() const { return data::Scaler::from_statistics(statistics_); }
 
  private:
+  // Progress is what decides whether a run goes on.
+  struct Progress {
+    double best_macro_f1 = 0;
+    std::uint32_t evaluations_since = 0;
+    std::string stop_reason;  // empty: the run goes on
+  };
+
   // kWaiting for parties, before the first round of this process; kCollecting a round's aggregate;
   // kParting: all rounds were over when this process started, and who asks is told so.
   enum class State { kWaiting, kCollecting, kParting, kEnded };
@@ -93,8 +109,18 @@ class KeyHolder : public wire::Session {
   void require_claims(const wire::EncryptedAggregate& aggregate) const;
   void apply(const wire::EncryptedAggregate& aggregate);
   void take_statistics(const std::vector<std::int64_t>& sums);
-  void take_gradient(const crypto::GradientSum& sum, std::uint32_t contributors);
+  void take_gradient(const crypto::GradientSum& sum, std::uint32_t round,
+                     std::uint32_t contributors);
   void finish_record(report::RoundRecord record);
+  void judge_progress(const report::RoundRecord& record, bool is_time_over);
+  [[nodiscard]] bool is_time_over() const;
+  [[nodiscard]] bool is_over() const {
+    return next_round_ > config_.rounds || !progress_.stop_reason.empty();
+  }
+  [[nodiscard]] std::uint32_t quorum(std::uint32_t round) const {
+    return round > 0 && config_.gradient_quorum > 0 ? config_.gradient_quorum : config_.quorum;
+  }
+  void keep_checkpoint(std::uint32_t round, report::RoundRecord& record);
   void set_round(std::uint32_t round);
   void begin_round(std::uint32_t round, wire::MessageSink& sink);
   void send_round_start(std::uint32_t party, wire::MessageSink& sink);
@@ -115,14 +141,18 @@ class KeyHolder : public wire::Session {
 
   State state_ = State::kWaiting;
   std::uint32_t next_round_ = 0;
-  std::vector<bool> ready_;     // said hello, and can be reached: they are sent every round
-  std::vector<bool> expected_;  // contributed to the last round, or said hello since: a round waits
-  wire::TimeMs deadline_ = 0;   // of what state_ waits for
-  wire::TimeMs look_at_ = 0;    // when to look after the round that is being collected
+  std::vector<bool> ready_;       // said hello, and can be reached: they are sent every round
+  std::vector<bool> expected_;    // contributed when last asked, or said hello since: a round waits
+  std::vector<bool> asked_;       // the parties of the current round
+  wire::TimeMs deadline_ = 0;     // of what state_ waits for
+  wire::TimeMs look_at_ = 0;      // when to look after the round that is being collected
   wire::RoundStart round_start_;  // of the current round, for parties that come back
   data::Statistics statistics_;
   data::Dataset test_;
   model::Parameters parameters_;
+  model::Parameters control_;  // SCAFFOLD's c; else empty
+  Progress progress_;
+  std::optional<report::Stopwatch> training_watch_;  // since the first gradient round from here
   model::Optimizer optimizer_;
   std::optional<model::PrivacyAccountant> accountant_;
   report::RoundRecord record_;

@@ -76,7 +76,11 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
   config.quorum = settings::quorum_of(settings.parties);
   config.rounds = settings.rounds;
   config.seed = settings.seed;
-  config.batch_rows = settings.local.batch_rows;
+  config.local = role::local_of(settings);
+  config.gradient_quorum = settings::gradient_quorum_of(settings);
+  config.sample = settings.sampling.parties;
+  config.extra = settings.sampling.extra;
+  config.stop = {settings.stop.accuracy, settings.stop.patience, settings.stop.minutes};
   config.shape = role::shape_of(settings);
   config.optimizer = role::optimizer_of(settings);
   config.evaluate_every = settings.evaluate_every;

@@ -1,6 +1,7 @@
 #include "scenarios/launcher/attendance.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,9 +11,12 @@ namespace blindsum::launcher {
 
 std::vector<report::Event> Attendance::take(const report::RoundRecord& record) {
   std::vector<report::Event> events;
+  std::optional<std::vector<std::uint32_t>> expected;
+  if (expected_in_) expected = expected_in_(record.round);
   for (std::uint32_t party = 0; party < absent_since_.size(); ++party) {
     const bool is_there =
         std::binary_search(record.contributors.begin(), record.contributors.end(), party);
+    if (!is_there && expected && !std::ranges::binary_search(*expected, party)) continue;
     std::int64_t& since = absent_since_[party];
     if (is_there == (since == kPresent)) continue;
     const wire::Peer peer = wire::party_peer(party);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <mutex>
 #include <numeric>
 #include <optional>
@@ -38,34 +39,57 @@ report::Evaluation evaluation_of(const model::Confusion& confusion) {
   return {metrics.accuracy, metrics.macro_f1, metrics.cost, metrics.recall, confusion.counts};
 }
 
-party::TrainerSettings trainer_settings(const settings::Settings& settings, std::uint32_t party,
-                                        std::uint32_t batch_rows) {
+party::TrainerSettings trainer_settings(const settings::Settings& settings, std::uint32_t party) {
   return {party, settings.seed, role::shape_of(settings), role::class_weights_of(settings),
-          batch_rows};
+          role::local_of(settings)};
+}
+
+// simple_of is how one who trains alone trains: a gradient a step, with the scenario's own
+// optimiser where that is made for gradients, else with the defaults of fedsgd.
+settings::Settings simple_of(settings::Settings settings) {
+  if (settings.algorithm != "fedsgd") {
+    settings.algorithm = "fedsgd";
+    settings.server = settings::Settings::Server();
+  }
+  settings.sampling = {};
+  return settings;
 }
 
 // Rounds steps one model by the trainers' gradients: the key-holder's work without its integers.
 class Rounds {
  public:
   explicit Rounds(const settings::Settings& settings)
-      : shape_(role::shape_of(settings)),
+      : local_(role::local_of(settings)),
+        sample_(settings.sampling.parties),
+        seed_(settings.seed),
+        shape_(role::shape_of(settings)),
         parameters_(model::initial_parameters(shape_, settings.seed)),
         optimizer_(role::optimizer_of(settings), parameters_.size(), settings.rounds) {}
 
-  // step adds the updates in the order of the trainers: the sum does not depend on threads.
-  void step(std::span<const party::LocalTrainer> trainers, std::uint32_t round, ThreadPool& pool) {
-    std::vector<party::LocalUpdate> updates(trainers.size());
-    pool.parallel_for(trainers.size(),
-                      [&](std::size_t i) { updates[i] = trainers[i].train(parameters_, round); });
-    std::vector<double> gradient(parameters_.size(), 0.0);
+  // step adds the updates of the parties that the round asks, in their order: the sum does not
+  // depend on threads. Returns who was asked, as indices of trainers.
+  std::vector<std::uint32_t> step(std::span<const party::LocalTrainer> trainers,
+                                  const data::Statistics& joint, std::uint32_t round,
+                                  ThreadPool& pool) {
+    const auto all = static_cast<std::uint32_t>(trainers.size());
+    const auto asked = model::sampled_parties(all, sample_, seed_, round);
+    std::vector<party::LocalUpdate> updates(asked.size());
+    pool.parallel_for(asked.size(), [&](std::size_t i) {
+      updates[i] = trainers[asked[i]].train(parameters_, round, correction_of(asked[i]));
+    });
+    const model::LocalScale scale = model::scale_of(local_, joint, round);
+    std::vector<double> direction(parameters_.size(), 0.0);
     std::uint64_t rows = 0;
     for (const party::LocalUpdate& update : updates) {
-      for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] += update.weighted_gradient[i];
+      for (std::size_t i = 0; i < direction.size(); ++i) direction[i] += update.weighted[i];
       rows += update.rows;
     }
-    const double weight = static_cast<double>(rows) / trainers[0].settings().batch_rows;
-    for (double& value : gradient) value /= weight;
-    optimizer_.step(parameters_, gradient);
+    const double weight = static_cast<double>(rows) / scale.rows;
+    for (double& value : direction) value /= weight;
+    if (is_scaffold()) move_controls(asked, updates, direction, all);
+    for (double& value : direction) value *= scale.unit;
+    optimizer_.step(parameters_, direction);
+    return asked;
   }
 
   [[nodiscard]] const model::Shape& shape() const { return shape_; }
@@ -73,8 +97,44 @@ class Rounds {
   [[nodiscard]] std::string digest() const { return digest_text(model::model_digest(parameters_)); }
 
  private:
+  [[nodiscard]] bool is_scaffold() const { return local_.algorithm == model::Algorithm::kScaffold; }
+
+  // correction_of is c − c_i, or nothing.
+  std::vector<float> correction_of(std::uint32_t party) const {
+    if (!is_scaffold()) return {};
+    std::vector<float> correction(parameters_.size(), 0.0F);
+    if (!control_.empty()) correction = control_;
+    if (const auto own = controls_.find(party); own != controls_.end()) {
+      for (std::size_t i = 0; i < correction.size(); ++i) correction[i] -= own->second[i];
+    }
+    return correction;
+  }
+
+  void move_controls(const std::vector<std::uint32_t>& asked,
+                     const std::vector<party::LocalUpdate>& updates,
+                     const std::vector<double>& direction, std::uint32_t all) {
+    for (std::size_t k = 0; k < asked.size(); ++k) {
+      std::vector<float> next = correction_of(asked[k]);
+      for (std::size_t i = 0; i < next.size(); ++i) {
+        next[i] = static_cast<float>(updates[k].direction[i] - static_cast<double>(next[i]));
+      }
+      controls_[asked[k]] = std::move(next);
+    }
+    control_.resize(direction.size(), 0.0F);
+    const double share = static_cast<double>(asked.size()) / all;
+    for (std::size_t i = 0; i < control_.size(); ++i) {
+      const auto now = static_cast<double>(control_[i]);
+      control_[i] = static_cast<float>(now + share * (direction[i] - now));
+    }
+  }
+
+  model::LocalSettings local_;
+  std::uint32_t sample_;
+  std::uint64_t seed_;
   model::Shape shape_;
   model::Parameters parameters_;
+  std::vector<float> control_;  // SCAFFOLD's c
+  std::map<std::uint32_t, std::vector<float>> controls_;
   model::Optimizer optimizer_;
 };
 
@@ -99,12 +159,6 @@ Training train_together(const char* name, const settings::Settings& settings,
   figures.data_s = data_s + encode_watch.seconds();
 
   Rounds rounds(settings);
-  std::vector<std::uint32_t> contributors;
-  for (const party::LocalTrainer& trainer : trainers) {
-    if (trainer.settings().party != kCentralizedParty) {
-      contributors.push_back(trainer.settings().party);
-    }
-  }
   const report::Stopwatch train_watch;
   progress.begin(settings.rounds);
   std::uint32_t round = 0;
@@ -113,9 +167,11 @@ Training train_together(const char* name, const settings::Settings& settings,
     report::RoundRecord record;
     record.round = round;
     record.role = name;
-    record.contributors = contributors;
     report::Stopwatch watch;
-    rounds.step(trainers, round, pool);
+    for (const std::uint32_t asked : rounds.step(trainers, statistics, round, pool)) {
+      const std::uint32_t party = trainers[asked].settings().party;
+      if (party != kCentralizedParty) record.contributors.push_back(party);
+    }
     record.phase_s["train"] = watch.restart();
     if (round == settings.rounds || round % settings.evaluate_every == 0) {
       record.evaluation = evaluation_of(
@@ -273,14 +329,14 @@ Workload load_workload(const settings::Settings& settings, const DataSource& dat
   return workload;
 }
 
-Training train_centralized(const settings::Settings& settings, const Workload& workload,
+Training train_centralized(const settings::Settings& given, const Workload& workload,
                            Progress& progress, const std::atomic<bool>& stop) {
   const report::Stopwatch watch;
+  settings::Settings settings = simple_of(given);
+  settings.local.batch_rows *= settings.parties;
   ThreadPool pool(settings.threads);
   std::vector<party::LocalTrainer> trainer;
-  trainer.emplace_back(
-      trainer_settings(settings, kCentralizedParty, settings.parties * settings.local.batch_rows),
-      workload.train);
+  trainer.emplace_back(trainer_settings(settings, kCentralizedParty), workload.train);
   const data::Statistics statistics = trainer[0].statistics();
   trainer[0].standardise(statistics);
   return train_together("centralized", settings, workload, statistics, trainer,
@@ -294,9 +350,8 @@ Training train_federated_float(const settings::Settings& settings, const Workloa
   const data::Statistics joint = data::statistics_of(workload.train);
   std::vector<std::optional<party::LocalTrainer>> parties(workload.shards.size());
   pool.parallel_for(parties.size(), [&](std::size_t party) {
-    parties[party].emplace(
-        trainer_settings(settings, static_cast<std::uint32_t>(party), settings.local.batch_rows),
-        data::select(workload.train, workload.shards[party]));
+    parties[party].emplace(trainer_settings(settings, static_cast<std::uint32_t>(party)),
+                           data::select(workload.train, workload.shards[party]));
     parties[party]->standardise(joint);
   });
   std::vector<party::LocalTrainer> trainers;
@@ -306,8 +361,9 @@ Training train_federated_float(const settings::Settings& settings, const Workloa
                         workload.load_s + watch.seconds(), pool, progress, stop);
 }
 
-AloneTraining train_alone(const settings::Settings& settings, const Workload& workload,
+AloneTraining train_alone(const settings::Settings& given, const Workload& workload,
                           Progress& progress, const std::atomic<bool>& stop) {
+  const settings::Settings settings = simple_of(given);
   const std::uint64_t steps = std::uint64_t{settings.rounds} * settings.parties;
   const std::uint64_t least = (steps + kAloneEvaluations - 1) / kAloneEvaluations;
   // A multiple of evaluate_every, so that the rounds of all runs meet.
@@ -332,8 +388,7 @@ AloneTraining train_alone(const settings::Settings& settings, const Workload& wo
     {
       data::RecordTable shard = data::select(workload.train, workload.shards[index]);
       alone.party.attacks = attacks_in(shard);
-      trainer.emplace_back(trainer_settings(settings, party, settings.local.batch_rows),
-                           std::move(shard));
+      trainer.emplace_back(trainer_settings(settings, party), std::move(shard));
     }
     const data::Statistics own = trainer[0].statistics();
     alone.party.statistics = own;
@@ -342,7 +397,7 @@ AloneTraining train_alone(const settings::Settings& settings, const Workload& wo
     Rounds rounds(settings);
     report::Stopwatch watch;
     for (std::uint32_t round = 1; round <= settings.rounds && !stop; ++round) {
-      rounds.step(trainer, round, self);
+      rounds.step(trainer, own, round, self);
       const bool is_last = round == settings.rounds;
       if (is_last || round % evaluate_every == 0) {
         report::RoundRecord record;

@@ -62,9 +62,11 @@ struct Training {
 };
 
 // train_centralized trains on all rows together: in each round one batch of parties × batch_rows
-// rows, with the initial weights, optimiser, class weights and evaluations of the federated run.
-// train_federated_float is the federated run itself without fixed point: same shards, batches,
-// statistics and step, without quantisation or clipping. Both are deterministic, whatever the
+// rows, with the initial weights, optimiser, class weights and evaluations of the federated run;
+// where that does local steps, with the optimiser that fedsgd has by default.
+// train_federated_float is the federated run itself without fixed point: same shards, samples,
+// batches, statistics and steps, without quantisation, clipping or noise. Neither stops early.
+// Both are deterministic, whatever the
 // number of threads, and end as interrupted once `stop` is true.
 [[nodiscard]] Training train_centralized(const settings::Settings& settings,
                                          const Workload& workload, Progress& progress,
@@ -89,8 +91,8 @@ struct AloneTraining {
   std::vector<AloneParty> parties;  // empty unless all trained to their end
 };
 
-// train_alone trains every party by itself, with the network, optimiser, batches and rounds of the
-// federated run but only what the party knows: its rows, its class weights, its own means and
+// train_alone trains every party by itself, with the network, optimiser (as train_centralized),
+// batches and rounds of the federated run but only what the party knows: its rows, its class weights, its own means and
 // deviations. Parties are evaluated at least once, at the end, and about kAloneEvaluations times
 // in all. Threads work on parties; each holds one encoded shard and one encoded test set.
 inline constexpr std::uint64_t kAloneEvaluations = 256;

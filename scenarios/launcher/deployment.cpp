@@ -234,6 +234,7 @@ void write_role_folders(const FederationPlan& plan, const RoleView& view, const 
     } else if (peer.role == wire::Role::kParty) {
       call(wire::kKeyHolderPeer, kKeyHolderPort);
       role.files.shard = view.data / "shard.csv";
+      if (role.settings.algorithm == "scaffold") role.files.state = view.out / "control";
     }
     settings::write_role_file(folder / "role.json", role);
   }

@@ -386,7 +386,7 @@ class Needles {
     trainer.seed = input_.settings.seed;
     trainer.shape = role::shape_of(input_.settings);
     trainer.class_weights = role::class_weights_of(input_.settings);
-    trainer.batch_rows = input_.settings.local.batch_rows;
+    trainer.local = role::local_of(input_.settings);
 
     data::Statistics joint;
     std::vector<party::LocalTrainer> trainers;
@@ -406,9 +406,9 @@ class Needles {
       if (stop) return false;
       local.standardise(joint);
       const party::LocalUpdate update = local.train(weights, 1);
-      add_doubles(update.weighted_gradient);
-      crypto::Quantised quantised = codec.fixed_point().encode(
-          update.weighted_gradient, trainer.seed, local.settings().party, 1);
+      add_doubles(update.weighted);
+      crypto::Quantised quantised =
+          codec.fixed_point().encode(update.weighted, trainer.seed, local.settings().party, 1);
       add_integers(quantised.values);
       add_plaintexts(codec.gradient(),
                      codec.pack_gradient(std::move(quantised.values), update.rows));
@@ -716,8 +716,9 @@ Proof prove_encryption(const ProofInput& input, const std::atomic<bool>& stop) {
     }
   }
   proof.left_out = reader.left_out();
+  const std::uint32_t rounds = input.rounds > 0 ? input.rounds : input.settings.rounds;
   proof.checks.push_back(
-      capture_check(reader, proof, ciphertexts.rounds(), input.settings.rounds + std::size_t{1}));
+      capture_check(reader, proof, ciphertexts.rounds(), rounds + std::size_t{1}));
   if (undecodable > 0 && proof.checks[0].detail.empty()) {
     proof.checks[0].detail = count_text(undecodable, "message") + " that nobody could decode";
   }

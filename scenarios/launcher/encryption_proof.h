@@ -50,6 +50,7 @@ struct ProofInput {
   std::filesystem::path secret_key;               // Paillier
   std::vector<std::filesystem::path> identities;  // the files of the roles' own secrets
   std::map<wire::Peer, ProgramWatch::Seen> programs;
+  std::uint32_t rounds = 0;  // that the run did, when it ended before the settings' rounds
 };
 
 enum class Verdict : std::uint8_t { kPassed, kPartlyChecked, kFailed, kNotChecked };

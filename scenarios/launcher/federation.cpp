@@ -77,6 +77,9 @@ settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& pe
     role.files.traffic = plan.traffic;
   } else if (peer.role == wire::Role::kParty) {
     role.files.shard = shard_path(plan.folder / "shards", peer.id);
+    if (plan.settings.algorithm == "scaffold") {
+      role.files.state = plan.folder / "roles" / (to_string(peer) + ".control");
+    }
   }
   return role;
 }

@@ -248,7 +248,7 @@ json plan(const settings::Settings& settings) {
 
   return {{"scenario", settings.name},
           {"parties", settings.parties},
-          {"quorum", settings::quorum_of(settings.parties)},
+          {"quorum", settings::gradient_quorum_of(settings)},
           {"rounds", settings.rounds},
           {"data", is_synthetic ? "synthetic" : "kdd99"},
           {"protection", security_text(settings)},

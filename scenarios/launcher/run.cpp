@@ -21,6 +21,7 @@
 #include "shared/core/random.h"
 #include "shared/crypto/encryptor.h"
 #include "shared/crypto/public_key.h"
+#include "shared/model/local_training.h"
 #include "shared/role/codec.h"
 #include "shared/role/run_role.h"
 
@@ -367,6 +368,7 @@ class Run {
       input.identities.push_back(folder_ / "roles" / (to_string(peer) + ".secret"));
     }
     input.programs = programs_.seen();
+    input.rounds = last_round_;
     proof_ = prove_encryption(input, *options_.stop);
     progress_.end_phase("proof of encryption " + std::string(to_string(proof_.verdict)));
   }
@@ -407,7 +409,12 @@ class Run {
       }
       return round;
     };
-    Attendance attendance(settings_.parties);
+    Attendance attendance(settings_.parties, [this](std::uint32_t round) {
+      // Who is missing among the first to come was only slower.
+      const std::uint32_t sample = round == 0 ? 0 : settings_.sampling.parties;
+      if (round > 0 && settings_.sampling.extra > 0) return std::vector<std::uint32_t>();
+      return model::sampled_parties(settings_.parties, sample, settings_.seed, round);
+    });
     const auto show = [&](const std::vector<report::Event>& happened) {
       for (const report::Event& event : happened) {
         events.note(event);
@@ -433,6 +440,7 @@ class Run {
           continue;  // from the journal of a key-holder that was restarted
         show(attendance.take(record));
         current = record.round + 1;
+        last_round_ = record.round;
         patience_s = settings_.deadlines.round_s + kRoundGraceS + restarts_s();
         Progress::Round& shown = take(record);
         shown.evaluation = record.evaluation;
@@ -491,6 +499,7 @@ class Run {
   std::optional<FolderLock> lock_;
   const std::string started_ = utc_now();
   ProgramWatch programs_;
+  std::uint32_t last_round_ = 0;  // that the key-holder has ended
   Proof proof_ = not_proved("the run did not come to its end");
   report::Stopwatch watch_;
   report::Stopwatch key_watch_;

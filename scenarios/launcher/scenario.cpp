@@ -6,6 +6,7 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -149,8 +150,14 @@ class Reader {
     if (type_of(*field) == "faults") fault_places_.assign(node.size(), override.origin);
   }
 
-  // check throws for what no key can be blamed for alone.
-  void check() const {
+  // check completes what is not given and throws for what no key can be blamed for alone.
+  void check(const std::string& file) {
+    apply_algorithm(*settings_, [this](std::string_view key) { return given_.contains(key); });
+    try {
+      require_consistent(*settings_);
+    } catch (const ConfigError& error) {
+      refuse(file, error.what());
+    }
     for (std::size_t i = 0; i < settings_->faults.size(); ++i) {
       try {
         require_fits(settings_->faults[i], settings_->parties, settings_->rounds);
@@ -215,9 +222,10 @@ class Reader {
     }
   }
 
-  static void set(const Field& field, const YAML::Node& node, const std::string& where) {
+  void set(const Field& field, const YAML::Node& node, const std::string& where) {
     try {
       settings::set(field, value_of(node));
+      given_.insert(field.key);
     } catch (const ConfigError& error) {
       throw ConfigError(where + ": " + std::string(field.key) + ": " + error.what());
     }
@@ -263,6 +271,8 @@ class Reader {
       // A key in the wrong section: nearly the same last part.
       const std::size_t moved = edit_distance(last_part(key), last_part(name));
       if (moved <= last_part(key).size() / 4) distance = std::min(distance, moved + 1);
+      // A key that was cut short.
+      if (name.starts_with(key + "_")) distance = std::min<std::size_t>(distance, 1);
       if (distance < least) {
         least = distance;
         nearest = name;
@@ -277,6 +287,7 @@ class Reader {
   std::vector<Field> fields_;
   std::vector<std::string> fault_places_;    // where each was given
   std::map<std::string, std::string> seen_;  // key → where it was given
+  std::set<std::string_view> given_;         // keys of fields_
 };
 
 // yaml_value writes a value so that value_of reads it back.
@@ -304,7 +315,7 @@ settings::Settings parse_scenario(std::string_view text, const std::string& file
   Reader reader(settings);
   reader.read_file(text, file);
   for (const Override& override : overrides) reader.apply(override);
-  reader.check();
+  reader.check(file);
   return settings;
 }
 

@@ -14,7 +14,8 @@ namespace blindsum::model {
 namespace {
 
 constexpr Words<Schedule, 2> kSchedules("schedule", {"constant", "cosine"});
-constexpr Words<OptimizerKind, 3> kOptimizers("optimizer", {"sgd", "momentum", "adam"});
+constexpr Words<OptimizerKind, 4> kOptimizers("optimizer", {"sgd", "momentum", "adam", "yogi"});
+
 }  // namespace
 
 std::string_view to_string(OptimizerKind kind) { return kOptimizers.word(kind); }
@@ -29,12 +30,19 @@ Optimizer::Optimizer(OptimizerSettings settings, std::size_t parameters, std::ui
     : settings_(settings),
       rounds_(std::max(1U, rounds)),
       first_(parameters, 0.0),
-      second_(settings.kind == OptimizerKind::kAdam ? parameters : 0, 0.0) {}
+      second_(settings.kind == OptimizerKind::kAdam || settings.kind == OptimizerKind::kYogi
+                  ? parameters
+                  : 0,
+              0.0) {}
+
+double scheduled_rate(Schedule schedule, double rate, std::uint32_t step, std::uint32_t steps) {
+  if (schedule == Schedule::kConstant) return rate;
+  const double done = static_cast<double>(std::max(1U, step) - 1) / steps;
+  return rate * 0.5 * (1 + cos_pi(std::min(1.0, done)));
+}
 
 double Optimizer::rate_at(std::uint32_t step) const {
-  if (settings_.schedule == Schedule::kConstant) return settings_.rate;
-  const double done = static_cast<double>(std::max(1U, step) - 1) / rounds_;
-  return settings_.rate * 0.5 * (1 + cos_pi(std::min(1.0, done)));
+  return scheduled_rate(settings_.schedule, settings_.rate, step, rounds_);
 }
 
 void Optimizer::step(Parameters& parameters, std::span<const double> gradient) {
@@ -54,11 +62,17 @@ void Optimizer::step(Parameters& parameters, std::span<const double> gradient) {
     if (s.kind == OptimizerKind::kMomentum) {
       first_[i] = s.momentum * first_[i] + g;
       change = rate * first_[i];
-    } else if (s.kind == OptimizerKind::kAdam) {
+    } else if (s.kind != OptimizerKind::kSgd) {
+      const double square = g * g;
       first_[i] = s.beta1 * first_[i] + (1 - s.beta1) * g;
-      second_[i] = s.beta2 * second_[i] + (1 - s.beta2) * g * g;
-      const double mean = first_[i] / (1 - beta1_power_);
-      const double variance = second_[i] / (1 - beta2_power_);
+      if (s.kind == OptimizerKind::kAdam) {
+        second_[i] = s.beta2 * second_[i] + (1 - s.beta2) * g * g;
+      } else {
+        const double sign = second_[i] > square ? 1 : second_[i] < square ? -1 : 0;
+        second_[i] -= (1 - s.beta2) * square * sign;
+      }
+      const double mean = s.corrects_bias ? first_[i] / (1 - beta1_power_) : first_[i];
+      const double variance = s.corrects_bias ? second_[i] / (1 - beta2_power_) : second_[i];
       change = rate * mean / (std::sqrt(variance) + s.epsilon);
     }
     parameters[i] = static_cast<float>(static_cast<double>(parameters[i]) - change);

@@ -11,26 +11,34 @@
 
 namespace blindsum::model {
 
-enum class OptimizerKind : std::uint8_t { kSgd, kMomentum, kAdam };
+enum class OptimizerKind : std::uint8_t { kSgd, kMomentum, kAdam, kYogi };
 enum class Schedule : std::uint8_t { kConstant, kCosine };
-[[nodiscard]] std::string_view to_string(OptimizerKind kind);  // "sgd", "momentum", "adam"
+[[nodiscard]] std::string_view to_string(OptimizerKind kind);  // "sgd", "momentum", "adam", "yogi"
 [[nodiscard]] OptimizerKind optimizer_from_string(std::string_view name);  // Throws ConfigError.
 [[nodiscard]] std::string_view to_string(Schedule schedule);               // "constant", "cosine"
 [[nodiscard]] Schedule schedule_from_string(std::string_view name);        // Throws ConfigError.
+
+// scheduled_rate is the learning rate of step `step` of `steps`, from 1: cosine falls from `rate`
+// at step 1 towards 0 after the last.
+[[nodiscard]] double scheduled_rate(Schedule schedule, double rate, std::uint32_t step,
+                                    std::uint32_t steps);
 
 struct OptimizerSettings {
   OptimizerKind kind = OptimizerKind::kAdam;
   double rate = 0.01;
   Schedule schedule = Schedule::kCosine;
-  double momentum = 0.9;                              // kMomentum
-  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  // kAdam (Kingma and Ba 2015, algorithm 1)
+  double momentum = 0.9;  // kMomentum
+  // kAdam (Kingma and Ba 2015, algorithm 1) and kYogi (Zaheer et al. 2018, algorithm 2). Without
+  // the correction of the bias both are the server's step of Reddi et al. 2021, algorithm 2, with
+  // τ = epsilon.
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  bool corrects_bias = true;
 };
 
 // Optimizer holds the state (double) of one training run. step is deterministic. Not thread-safe.
 class Optimizer {
  public:
-  // `rounds` is the length of the schedule: cosine falls from rate at step 1 towards 0 after step
-  // `rounds`.
+  // `rounds` is the length of the schedule.
   Optimizer(OptimizerSettings settings, std::size_t parameters, std::uint32_t rounds);
 
   // step applies one gradient in place. Throws Error when sizes differ.

@@ -43,7 +43,8 @@ wire::CodecLimits limits_of(const settings::Settings& settings) {
       std::max(codec.statistics().plaintexts(), codec.gradient().plaintexts());
   const std::size_t aggregate = chunks * ((settings.paillier.key_bits + 7) / 8 * 2) +
                                 wire::kContributionBytes * settings.parties;
-  const std::size_t start = 4 * codec.settings().parameters + 8 * kStatistics;
+  const std::size_t vectors = settings.algorithm == "scaffold" ? 2 : 1;  // weights, and c
+  const std::size_t start = 4 * vectors * codec.settings().parameters + 8 * kStatistics;
   constexpr std::size_t kHeaderBytes = 1024;
   constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
   wire::CodecLimits limits;

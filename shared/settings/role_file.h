@@ -35,7 +35,9 @@ struct RoleFile {
     std::filesystem::path tables;      // folder of tables that the roles of a machine share
     std::filesystem::path shard;       // party: its KDD CSV
     std::filesystem::path test;        // key-holder: test set
-    std::filesystem::path state;     // key-holder: folder of what survives a crash; empty: nothing
+    // What survives a crash: of the key-holder a folder, of a party under SCAFFOLD a file; empty:
+    // nothing.
+    std::filesystem::path state;
     std::filesystem::path records;   // .jsonl of this role
     std::filesystem::path endpoint;  // written by a role that binds: its endpoint, one line
     std::filesystem::path model;     // key-holder: model.safetensors

@@ -178,28 +178,68 @@ std::vector<Field> fields_of(Settings& s) {
        0,
        0,
        "weight of a class in the loss: 1, 1/√count or 1/count"},
-      {"algorithm", &s.algorithm, {"fedsgd"}, 0, 0, "one gradient per party and round"},
-      {"local.batch_rows", &s.local.batch_rows, {}, 1, 1000000, "rows per party and round"},
+      {"algorithm",
+       &s.algorithm,
+       {"fedsgd", "fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "scaffold"},
+       0,
+       0,
+       "local work and the key-holder's step: see [Algorithms](#algorithms)"},
+      {"local.batch_rows", &s.local.batch_rows, {}, 1, 1000000, "rows per party and step"},
+      {"local.steps", &s.local.steps, {}, 1, 10000, "local steps a round; all but fedsgd"},
+      {"local.epochs",
+       &s.local.epochs,
+       {},
+       0,
+       1000,
+       "passes over the shard a round, instead of `local.steps`; 0: none; all but fedsgd"},
+      {"local.rate", &s.local.rate, {}, 0.000001, 100, "of local steps; all but fedsgd"},
+      {"local.schedule",
+       &s.local.schedule,
+       {"constant", "cosine"},
+       0,
+       0,
+       "of `local.rate` over the rounds"},
+      {"local.proximal", &s.local.proximal, {}, 0, 1000, "fedprox alone: the pull back, μ"},
       {"server.optimizer",
        &s.server.optimizer,
-       {"sgd", "momentum", "adam"},
+       {"sgd", "momentum", "adam", "yogi"},
        0,
        0,
-       "the key-holder's step"},
-      {"server.rate", &s.server.rate, {}, 0.000001, 100, "learning rate"},
+       "the key-holder's step; default by `algorithm`"},
+      {"server.rate", &s.server.rate, {}, 0.000001, 100, "learning rate; default by `algorithm`"},
       {"server.schedule",
        &s.server.schedule,
        {"constant", "cosine"},
        0,
        0,
-       "of the learning rate over the rounds"},
+       "of the learning rate over the rounds; default by `algorithm`"},
+      {"sampling.parties",
+       &s.sampling.parties,
+       {},
+       0,
+       1000,
+       "parties that a round asks, drawn anew; 0: all"},
+      {"sampling.extra",
+       &s.sampling.extra,
+       {},
+       0,
+       1000,
+       "asked beyond that: the first `sampling.parties` to come count, so the result varies"},
+      {"stop.accuracy", &s.stop.accuracy, {}, 0, 1, "ends the run once reached; 0: off"},
+      {"stop.patience",
+       &s.stop.patience,
+       {},
+       0,
+       100000,
+       "ends the run after so many evaluations without a better macro-F1; 0: off"},
+      {"stop.minutes", &s.stop.minutes, {}, 0, 100000, "ends the run after so long; 0: off"},
       {"fixed_point.bits", &s.fixed_point.bits, {}, 2, 32, "bits of a gradient value"},
       {"fixed_point.clip",
        &s.fixed_point.clip,
        {},
        0.000001,
        1000000,
-       "gradient values are clipped to ± this"},
+       "values are clipped to ± this; default by `algorithm`: 64 for scaffold"},
       {"fixed_point.rounding",
        &s.fixed_point.rounding,
        {"nearest", "stochastic"},
@@ -316,6 +356,60 @@ void set(const Field& field, const json& value) {
 
 std::uint32_t quorum_of(std::uint32_t parties) { return std::max(3U, (2 * parties + 2) / 3); }
 
+std::uint32_t gradient_quorum_of(const Settings& settings) {
+  const std::uint32_t sample = settings.sampling.parties;
+  return quorum_of(sample == 0 ? settings.parties : std::min(sample, settings.parties));
+}
+
+void apply_algorithm(Settings& settings, const std::function<bool(std::string_view)>& is_given) {
+  Settings::Server server = settings.server;
+  if (settings.algorithm == "fedavg" || settings.algorithm == "fedprox" ||
+      settings.algorithm == "scaffold") {
+    server = {"sgd", 1, "constant"};
+  } else if (settings.algorithm == "fedavgm") {
+    server = {"momentum", 0.1, "constant"};  // 1/(1 - .9): ways add up to the rate of fedavg
+  } else if (settings.algorithm == "fedadam") {
+    server = {"adam", 0.01, "constant"};
+  } else if (settings.algorithm == "fedyogi") {
+    server = {"yogi", 0.01, "constant"};
+  }
+  if (!is_given("server.optimizer")) settings.server.optimizer = server.optimizer;
+  if (!is_given("server.rate")) settings.server.rate = server.rate;
+  if (!is_given("server.schedule")) settings.server.schedule = server.schedule;
+  // Parties weigh alike, however few rows they have: what they send is rougher.
+  if (settings.algorithm == "scaffold" && !is_given("fixed_point.clip")) {
+    settings.fixed_point.clip = 64;
+  }
+}
+
+void require_consistent(const Settings& settings) {
+  const auto require = [](bool is_right, const std::string& what) {
+    if (!is_right) throw ConfigError(what);
+  };
+  const std::string& algorithm = settings.algorithm;
+  const std::string wanted = algorithm == "fedavgm"   ? "momentum"
+                             : algorithm == "fedadam" ? "adam"
+                             : algorithm == "fedyogi" ? "yogi"
+                                                      : "";
+  require(wanted.empty() || settings.server.optimizer == wanted,
+          "algorithm " + algorithm + " steps with server.optimizer " + wanted + ", not " +
+              settings.server.optimizer);
+  const Settings::Sampling& sampling = settings.sampling;
+  require(sampling.parties == 0 || sampling.parties >= 3,
+          "sampling.parties: a sum of fewer than 3 parties is never opened");
+  require(sampling.parties + sampling.extra <= settings.parties,
+          "sampling.parties and sampling.extra ask " +
+              std::to_string(sampling.parties + sampling.extra) + " of " +
+              std::to_string(settings.parties) + " parties");
+  require(sampling.extra == 0 || sampling.parties > 0, "sampling.extra goes with sampling.parties");
+  require(settings.privacy.noise == 0 || algorithm == "fedsgd",
+          "privacy.noise goes with algorithm fedsgd, not " + algorithm);
+  require(settings.local.epochs > 0 ||
+              std::uint64_t{settings.local.steps} * settings.local.batch_rows < (1U << 20) ||
+              algorithm == "fedsgd",
+          "local.steps times local.batch_rows: more than 2^20 rows in one update");
+}
+
 json to_json(const Settings& settings) {
   Settings copy = settings;
   json object = json::object();
@@ -339,6 +433,7 @@ Settings settings_from_json(const json& object) {
       throw ConfigError(std::string(field.key) + ": " + error.what());
     }
   }
+  require_consistent(settings);
   return settings;
 }
 

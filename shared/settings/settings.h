@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -35,15 +37,32 @@ struct Settings {
     std::string class_weights = "sqrt";  // none | sqrt | balanced
   } model;
 
-  std::string algorithm = "fedsgd";  // fedsgd
+  // fedsgd | fedavg | fedprox | fedavgm | fedadam | fedyogi | scaffold
+  std::string algorithm = "fedsgd";
   struct Local {
     std::uint32_t batch_rows = 256;
+    std::uint32_t steps = 20;  // all but fedsgd
+    std::uint32_t epochs = 0;  // all but fedsgd; 0: steps count
+    double rate = 0.1;
+    std::string schedule = "constant";  // constant | cosine
+    double proximal = 0.01;             // fedprox
   } local;
   struct Server {
-    std::string optimizer = "adam";  // sgd | momentum | adam
+    std::string optimizer = "adam";  // sgd | momentum | adam | yogi
     double rate = 0.01;
     std::string schedule = "cosine";  // constant | cosine
   } server;
+
+  struct Sampling {
+    std::uint32_t parties = 0;  // asked in a round; 0: all
+    std::uint32_t extra = 0;    // asked beyond that; the first to come count
+  } sampling;
+
+  struct Stop {
+    double accuracy = 0;         // reached; 0: off
+    std::uint32_t patience = 0;  // evaluations without a better macro-F1; 0: off
+    double minutes = 0;          // of training; 0: off
+  } stop;
 
   struct FixedPoint {
     unsigned bits = 24;
@@ -77,6 +96,17 @@ struct Settings {
 
 // quorum_of is the least number of contributors whose sum may be opened: max(3, ceil(2N/3)).
 [[nodiscard]] std::uint32_t quorum_of(std::uint32_t parties);
+
+// gradient_quorum_of is the quorum of a gradient round: of the parties that it waits for.
+[[nodiscard]] std::uint32_t gradient_quorum_of(const Settings& settings);
+
+// apply_algorithm sets the server's keys, and the clip of scaffold, to what `algorithm` means, but for those that `is_given`:
+// fedsgd steps with Adam at .01, falling; fedavg, fedprox and scaffold take the mean of the
+// parties' ways as it is; fedavgm, fedadam and fedyogi have an optimiser of their own.
+void apply_algorithm(Settings& settings, const std::function<bool(std::string_view)>& is_given);
+
+// require_consistent throws ConfigError for values that exclude each other, naming both keys.
+void require_consistent(const Settings& settings);
 
 // to_json and settings_from_json are exact inverses; settings_from_json throws ConfigError for a
 // missing, unknown or mistyped key, with its dotted name.

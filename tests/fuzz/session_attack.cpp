@@ -78,7 +78,7 @@ test::FederationOptions small_options() {
   options.bits = 16;
   options.sizes = {16, 8};
   options.shape = {122, {1}, 5, model::Activation::kRelu};
-  options.batch_rows = 2;
+  options.local.batch_rows = 2;
   options.keeps_records = false;
   return options;
 }

@@ -40,6 +40,25 @@ TEST_CASE("who is not in the first sum is absent from the start") {
         "party_absent party-0 0; party_returned party-0 1; party_absent party-3 1; ");
 }
 
+TEST_CASE("who was not expected is not absent, and not back either") {
+  Attendance attendance(3, [](std::uint32_t round) {
+    return round % 2 == 0 ? std::vector<std::uint32_t>{0, 1} : std::vector<std::uint32_t>{1, 2};
+  });
+  report::RoundRecord record;
+  record.round = 2;
+  record.contributors = {0, 1};
+  CHECK(attendance.take(record).empty());
+  record.round = 3;
+  record.contributors = {1};
+  CHECK(attendance.take(record).at(0).role == "party-2");
+  record.round = 4;
+  record.contributors = {0, 1};
+  CHECK(attendance.take(record).empty());
+  record.round = 5;
+  record.contributors = {1, 2};
+  CHECK(attendance.take(record).at(0).event == "party_returned");
+}
+
 TEST_CASE("the detail says how long a party was away") {
   Attendance attendance(1);
   report::RoundRecord record;

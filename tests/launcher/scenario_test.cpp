@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "scenarios/launcher/terminal.h"
 #include "shared/core/error.h"
 #include "shared/core/file.h"
 #include "shared/core/seeded_random.h"
@@ -95,8 +96,9 @@ TEST_CASE("a value of the wrong type or range is refused with what is allowed") 
         "x.yaml:1: rounds: 0 is not allowed; use a whole number from 1 to 100000");
   CHECK(refusal("cipher: rot13\n") ==
         "x.yaml:1: cipher: 'rot13' is not allowed; use paillier or none");
-  CHECK(refusal("algorithm: fedavg\n") ==
-        "x.yaml:1: algorithm: 'fedavg' is not allowed; use fedsgd");
+  CHECK(refusal("algorithm: fedsvd\n") ==
+        "x.yaml:1: algorithm: 'fedsvd' is not allowed; use fedsgd, fedavg, fedprox, fedavgm, "
+        "fedadam, fedyogi or scaffold");
   CHECK(refusal("paillier:\n  key_bits: 1024\n") ==
         "x.yaml:2: paillier.key_bits: 1024 is not allowed; use 2048, 3072 or 4096");
   CHECK(refusal("data: {partition: {alpha: 0}}\n") ==
@@ -113,6 +115,40 @@ TEST_CASE("a value of the wrong type or range is refused with what is allowed") 
   CHECK(refusal("name: true\n").starts_with("x.yaml:1: name: true is not allowed"));
 }
 
+TEST_CASE("an algorithm brings its server's step, and what is given stays") {
+  const auto server_of = [](const std::string& text) {
+    const settings::Settings settings = parse_scenario(text, "x.yaml");
+    return settings.server.optimizer + " " + fixed(settings.server.rate, 2) + " " +
+           settings.server.schedule;
+  };
+  CHECK(server_of("") == "adam 0.01 cosine");
+  CHECK(server_of("algorithm: fedavg\n") == "sgd 1.00 constant");
+  CHECK(server_of("algorithm: scaffold\n") == "sgd 1.00 constant");
+  CHECK(server_of("algorithm: fedavgm\n") == "momentum 0.10 constant");
+  CHECK(server_of("algorithm: fedadam\n") == "adam 0.01 constant");
+  CHECK(server_of("algorithm: fedyogi\nserver: {rate: 0.5}\n") == "yogi 0.50 constant");
+  CHECK(server_of("algorithm: fedavg\nserver: {optimizer: adam, schedule: cosine}\n") ==
+        "adam 1.00 cosine");
+  CHECK(parse_scenario("algorithm: scaffold\n", "x.yaml").fixed_point.clip == 64);
+  CHECK(
+      parse_scenario("algorithm: scaffold\nfixed_point: {clip: 3}\n", "x.yaml").fixed_point.clip ==
+      3);
+}
+
+TEST_CASE("values that exclude each other are refused with both names") {
+  CHECK(refusal("algorithm: fedadam\nserver: {optimizer: sgd}\n") ==
+        "x.yaml: algorithm fedadam steps with server.optimizer adam, not sgd");
+  CHECK(refusal("sampling: {parties: 2}\n") ==
+        "x.yaml: sampling.parties: a sum of fewer than 3 parties is never opened");
+  CHECK(refusal("parties: 5\nsampling: {parties: 4, extra: 2}\n") ==
+        "x.yaml: sampling.parties and sampling.extra ask 6 of 5 parties");
+  CHECK(refusal("sampling: {extra: 2}\n") == "x.yaml: sampling.extra goes with sampling.parties");
+  CHECK(refusal("algorithm: fedavg\nprivacy: {noise: 1}\n") ==
+        "x.yaml: privacy.noise goes with algorithm fedsgd, not fedavg");
+  CHECK(refusal("algorithm: fedavg\nlocal: {steps: 10000, batch_rows: 1000}\n") ==
+        "x.yaml: local.steps times local.batch_rows: more than 2^20 rows in one update");
+}
+
 TEST_CASE("a key given twice is refused with both places") {
   CHECK(refusal("parties: 3\nrounds: 2\nparties: 3\n") ==
         "x.yaml:3: key 'parties' was given before, at x.yaml:1");
@@ -123,7 +159,8 @@ TEST_CASE("a key given twice is refused with both places") {
 }
 
 TEST_CASE("a section that holds a value is refused with its keys") {
-  CHECK(refusal("local: 256\n") == "x.yaml:1: 'local' is a section; its keys are local.batch_rows");
+  CHECK(refusal("sampling: 256\n") ==
+        "x.yaml:1: 'sampling' is a section; its keys are sampling.parties, sampling.extra");
   CHECK(refusal("", {"deadlines=3"}) ==
         "--set deadlines=3: 'deadlines' is a section; its keys are deadlines.round_s, "
         "deadlines.start_s");
@@ -218,6 +255,13 @@ TEST_CASE("the resolved scenario reads back as the same settings") {
         }
       }
     }
+    // What does not go together is another test's.
+    apply_algorithm(settings, [](std::string_view) { return false; });
+    settings.parties = std::max(settings.parties, 6U);
+    settings.sampling = {random.below(2) == 0 ? 0 : 3 + settings.parties % 3, 0};
+    settings.local.steps = 1 + settings.local.steps % 10;
+    settings.local.batch_rows = 1 + settings.local.batch_rows % 1000;
+    if (settings.algorithm != "fedsgd") settings.privacy.noise = 0;
     const std::string yaml = to_yaml(settings);
     INFO(yaml);
     CHECK(same(parse_scenario(yaml, "x.yaml"), settings));

@@ -47,6 +47,32 @@ TEST_CASE("Adam makes the steps of its paper") {
   CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
 }
 
+// Reddi et al. 2021, algorithm 2: no correction of the bias, τ in the denominator.
+TEST_CASE("the server's Adam and Yogi make the steps of their paper") {
+  OptimizerSettings settings{OptimizerKind::kAdam, 0.1, Schedule::kConstant};
+  settings.beta2 = 0.99;
+  settings.epsilon = 1e-3;
+  settings.corrects_bias = false;
+  Optimizer adam(settings, 1, 10);
+  Parameters parameters{1.0F};
+  adam.step(parameters, std::vector{2.0});  // m = .2, v = .04
+  double expected = 1 - 0.1 * 0.2 / (std::sqrt(0.04) + 1e-3);
+  CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
+  adam.step(parameters, std::vector{1.0});  // m = .28, v = .0496
+  expected -= 0.1 * 0.28 / (std::sqrt(0.0496) + 1e-3);
+  CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
+
+  settings.kind = OptimizerKind::kYogi;
+  Optimizer yogi(settings, 1, 10);
+  parameters = {1.0F};
+  yogi.step(parameters, std::vector{2.0});  // v = 0 + .01·4
+  expected = 1 - 0.1 * 0.2 / (std::sqrt(0.04) + 1e-3);
+  CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
+  yogi.step(parameters, std::vector{0.1});  // g² = .01 < v: v = .04 − .01·.01; m = .19
+  expected -= 0.1 * 0.19 / (std::sqrt(0.0399) + 1e-3);
+  CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
+}
+
 TEST_CASE("cosine falls from the rate to nearly nothing, constant stays") {
   const Optimizer cosine({OptimizerKind::kSgd, 0.01, Schedule::kCosine}, 1, 100);
   CHECK(cosine.rate_at(1) == 0.01);
@@ -75,7 +101,8 @@ TEST_CASE("sizes that differ are an Error and change nothing") {
 }
 
 TEST_CASE("optimisers and schedules have names that read back") {
-  for (const auto kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdam}) {
+  for (const auto kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdam,
+                          OptimizerKind::kYogi}) {
     CHECK(optimizer_from_string(to_string(kind)) == kind);
   }
   for (const auto schedule : {Schedule::kConstant, Schedule::kCosine}) {

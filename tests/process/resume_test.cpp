@@ -75,6 +75,22 @@ TEST_CASE("Ctrl-C says how to go on, and the model comes out as without it") {
   CHECK(again.err.find("this run is done") != std::string::npos);
 }
 
+TEST_CASE("under scaffold the parties' own memory outlives a kill, too") {
+  const World world;
+  const std::vector<std::string> scaffold{"--set", "rounds=40", "--set", "algorithm=scaffold",
+                                          "--set", "local.steps=3"};
+  REQUIRE(world.run("reference", scaffold).exit_code == 0);
+  test::Program launcher("blindsum", world.arguments("killed", scaffold), world.dir.path());
+  REQUIRE(test::wait_until(60s, [&] { return world.rounds_done("killed") >= 8; }));
+  launcher.signal(SIGKILL);
+  (void)launcher.wait(15s);
+  const Outcome outcome = world.resume("killed");
+  INFO(outcome.err);
+  REQUIRE(outcome.exit_code == 0);
+  CHECK(world.summary("killed").at("model_digest") ==
+        world.summary("reference").at("model_digest"));
+}
+
 TEST_CASE("a launcher that was killed leaves a run that goes on") {
   const World world;
   const std::string digest = reference(world);

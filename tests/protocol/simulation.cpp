@@ -188,7 +188,7 @@ party::LocalTrainer Simulation::trainer_of(std::uint32_t party) const {
   trainer.party = party;
   trainer.seed = kModelSeed;
   trainer.shape = world().shape;
-  trainer.batch_rows = kBatchRows;
+  trainer.local.batch_rows = kBatchRows;
   return {trainer, world().shards.at(party)};
 }
 
@@ -230,7 +230,7 @@ Life Simulation::make_key_holder() {
   config.quorum = quorum_;
   config.rounds = schedule_->rounds;
   config.seed = kModelSeed;
-  config.batch_rows = kBatchRows;
+  config.local.batch_rows = kBatchRows;
   config.shape = world().shape;
   config.evaluate_every = 2;
   config.round_s = static_cast<double>(kRoundMs) / 1000;
@@ -371,7 +371,7 @@ std::vector<Digest> Simulation::replay() const {
         trainers[party].standardise(joint);
         const party::LocalUpdate update = trainers[party].train(parameters, round);
         const auto values =
-            codec_.fixed_point().encode(update.weighted_gradient, kModelSeed, party, round).values;
+            codec_.fixed_point().encode(update.weighted, kModelSeed, party, round).values;
         for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += values[i];
         rows += update.rows;
       }

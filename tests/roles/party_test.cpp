@@ -38,12 +38,14 @@ struct Fixture {
   test::RecordingSink sink;
   crypto::UpdateCodec codec = make_codec();
   data::RecordTable table = synthetic_records();
-  Party party{{kRun, 1, 9, 3, Digest{}, 100},
-              cohort.keys_of(1),
-              codec,
-              LocalTrainer({1, 9, kShape, model::ClassWeights::kSqrt, 32}, table),
-              crypto::make_plain_sealer(codec.plaintext_limbs()),
-              records};
+  Party party{
+      {kRun, 1, 9, 3, Digest{}, 100},
+      cohort.keys_of(1),
+      codec,
+      LocalTrainer({1, 9, kShape, model::ClassWeights::kSqrt, {model::Algorithm::kFedSgd, 32}},
+                   table),
+      crypto::make_plain_sealer(codec.plaintext_limbs()),
+      records};
 
   Fixture() {
     party.start(sink);
@@ -100,10 +102,11 @@ TEST_CASE(
       f.codec.unpack_gradient(opener->open(update->payload, f.codec.gradient().plaintexts()), 1);
   CHECK(sum.rows == 32);
 
-  LocalTrainer trainer({1, 9, kShape, model::ClassWeights::kSqrt, 32}, f.table);
+  LocalTrainer trainer({1, 9, kShape, model::ClassWeights::kSqrt, {model::Algorithm::kFedSgd, 32}},
+                       f.table);
   trainer.standardise(data::statistics_of(f.table));
   const auto local = trainer.train(model::parameters_from_bytes(start.weights, kShape), 3);
-  CHECK(sum.values == f.codec.fixed_point().encode(local.weighted_gradient, 9, 1, 3).values);
+  CHECK(sum.values == f.codec.fixed_point().encode(local.weighted, 9, 1, 3).values);
 }
 
 TEST_CASE("a repeated RoundStart is answered with the same bytes") {

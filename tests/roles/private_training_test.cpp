@@ -23,7 +23,9 @@ data::RecordTable records() {
 }
 
 LocalTrainer make_trainer(const PrivacySettings& privacy, std::uint32_t batch_rows) {
-  LocalTrainer trainer({1, 9, kShape, model::ClassWeights::kSqrt, batch_rows, privacy}, records());
+  LocalTrainer trainer(
+      {1, 9, kShape, model::ClassWeights::kSqrt, {model::Algorithm::kFedSgd, batch_rows}, privacy},
+      records());
   trainer.standardise(trainer.statistics());
   return trainer;
 }

@@ -21,6 +21,7 @@ crypto::UpdateCodec codec_of(const FederationOptions& options) {
   settings.parameters = options.shape.parameters();
   settings.bits = options.bits;
   settings.rounding = options.rounding;
+  settings.clip = options.clip;
   return crypto::UpdateCodec(settings);
 }
 
@@ -33,7 +34,8 @@ FederationData make_data(const FederationOptions& options) {
   const data::RawFile train = data::read_raw(files.train);
   FederationData made;
   made.test = data::read_kdd(files.test);
-  for (const auto& rows : data::partition(train, {}, options.parties, options.seed)) {
+  for (const auto& rows :
+       data::partition(train, options.partition, options.parties, options.seed)) {
     data::write_shard(train, rows, folder.path() / "shard.csv");
     made.shards.push_back(data::read_kdd(folder.path() / "shard.csv"));
   }
@@ -61,6 +63,8 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
   coordinator.parties = cohort.signing_keys();
   coordinator.rounds = options.rounds;
   coordinator.quorum = std::max(3U, (2 * options.parties + 2) / 3);
+  coordinator.gradient_quorum = options.sample > 0 ? std::max(3U, (2 * options.sample + 2) / 3) : 0;
+  coordinator.first = options.extra > 0 ? options.sample : 0;
   coordinator.key_id = key_id;
   coordinator.codec_id = codec.id();
   coordinator.statistics_chunks = static_cast<std::uint32_t>(codec.statistics().plaintexts());
@@ -79,7 +83,15 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
   holder.quorum = coordinator.quorum;
   holder.rounds = options.rounds;
   holder.seed = options.seed;
-  holder.batch_rows = options.batch_rows;
+  holder.gradient_quorum = coordinator.gradient_quorum;
+  holder.sample = options.sample;
+  holder.extra = options.extra;
+  holder.stop = options.stop;
+  holder.optimizer = options.optimizer;
+  model::LocalSettings local = options.local;
+  local.rounds = options.rounds;
+  local.parties = options.parties;
+  holder.local = local;
   holder.shape = options.shape;
   holder.key_id = key_id;
   auto opener = options.key != nullptr ? crypto::make_paillier_opener(*options.key, pool_)
@@ -94,7 +106,7 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
     trainer.party = id;
     trainer.seed = options.seed;
     trainer.shape = options.shape;
-    trainer.batch_rows = options.batch_rows;
+    trainer.local = local;
     party::PartyConfig config;
     config.run = kRun;
     config.id = id;

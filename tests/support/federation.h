@@ -14,6 +14,7 @@
 #include "shared/core/thread_pool.h"
 #include "shared/crypto/secret/secret_key.h"
 #include "shared/data/kdd.h"
+#include "shared/data/partition.h"
 #include "shared/data/synthetic.h"
 #include "shared/wire/links.h"
 #include "tests/support/cohort.h"
@@ -41,7 +42,13 @@ struct FederationOptions {
   unsigned bits = 24;
   data::SyntheticSizes sizes{1200, 600};
   model::Shape shape{122, {8}, 5, model::Activation::kRelu};
-  std::uint32_t batch_rows = 64;
+  model::LocalSettings local{model::Algorithm::kFedSgd,
+                             64};  // rounds and parties are set from here
+  model::OptimizerSettings optimizer;
+  data::PartitionSettings partition;
+  double clip = 8;
+  std::uint32_t sample = 0, extra = 0;
+  key_holder::KeyHolderConfig::Stop stop;
   bool keeps_records = true;
   const FederationData* data = nullptr;  // of make_data with the same options, to save the time
   const Cohort* cohort = nullptr;        // of so many parties; else fresh keys

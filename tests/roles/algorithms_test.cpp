@@ -1,0 +1,203 @@
+// Every algorithm as a federation: encrypted against plain, samples, early ends.
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "shared/core/error.h"
+#include "shared/report/records.h"
+#include "tests/support/federation.h"
+#include "tests/support/test_keys.h"
+
+namespace blindsum {
+namespace {
+
+using model::Algorithm;
+
+constexpr std::array kAlgorithms{Algorithm::kFedSgd,  Algorithm::kFedAvg,  Algorithm::kFedProx,
+                                 Algorithm::kFedAvgM, Algorithm::kFedAdam, Algorithm::kFedYogi,
+                                 Algorithm::kScaffold};
+
+test::FederationOptions options_for(Algorithm algorithm) {
+  using model::OptimizerKind;
+  test::FederationOptions options;
+  options.rounds = 3;
+  options.shape = {122, {4}, 5, model::Activation::kRelu};
+  options.local.algorithm = algorithm;
+  options.local.batch_rows = 16;
+  options.local.steps = 3;
+  options.local.proximal = 0.1;
+  options.optimizer.schedule = model::Schedule::kConstant;
+  switch (algorithm) {
+    case Algorithm::kFedSgd:
+    case Algorithm::kFedAdam:
+      options.optimizer.kind = OptimizerKind::kAdam;
+      break;
+    case Algorithm::kFedAvgM:
+      options.optimizer.kind = OptimizerKind::kMomentum;
+      break;
+    case Algorithm::kFedYogi:
+      options.optimizer.kind = OptimizerKind::kYogi;
+      break;
+    default:
+      options.optimizer = {OptimizerKind::kSgd, 1, model::Schedule::kConstant};
+  }
+  options.clip = algorithm == Algorithm::kScaffold ? 64 : 8;
+  options.keeps_records = false;
+  return options;
+}
+
+Digest digest_of(const test::FederationOptions& options) {
+  test::Federation federation(options);
+  REQUIRE(federation.run());
+  REQUIRE(federation.key_holder().fault() == Fault::kNone);
+  return federation.digest();
+}
+
+TEST_CASE("encrypted and plain runs end in the same model for every algorithm and partition") {
+  std::set<Digest> seen;
+  for (const auto kind : {data::PartitionKind::kIid, data::PartitionKind::kDirichlet,
+                          data::PartitionKind::kByAttack}) {
+    test::FederationOptions first = options_for(Algorithm::kFedSgd);
+    first.partition = {kind, 0.3};
+    const test::FederationData data = test::make_data(first);
+    for (const Algorithm algorithm : kAlgorithms) {
+      CAPTURE(to_string(kind));
+      CAPTURE(to_string(algorithm));
+      test::FederationOptions options = options_for(algorithm);
+      options.data = &data;
+      const Digest plain = digest_of(options);
+      options.key = &test::key_2048();
+      CHECK(digest_of(options) == plain);
+      CHECK(seen.insert(plain).second);  // and no two of them in the same one
+    }
+  }
+}
+
+TEST_CASE("epochs, too, give the same model encrypted and plain") {
+  for (const Algorithm algorithm : {Algorithm::kFedAvg, Algorithm::kScaffold}) {
+    test::FederationOptions options = options_for(algorithm);
+    options.partition = {data::PartitionKind::kDirichlet, 0.3};
+    options.local.batch_rows = 64;
+    options.local.epochs = 2;
+    const test::FederationData data = test::make_data(options);
+    options.data = &data;
+    const Digest plain = digest_of(options);
+    options.key = &test::key_2048();
+    CHECK(digest_of(options) == plain);
+  }
+}
+
+std::vector<report::RoundRecord> rounds_of(const test::Federation& federation) {
+  std::vector<report::RoundRecord> rounds;
+  for (const auto& line : report::read_records(federation.folder() / "keyholder.jsonl")) {
+    if (report::kind_of(line) == report::LineKind::kRound) {
+      rounds.push_back(report::round_record_from_json(line));
+    }
+  }
+  return rounds;
+}
+
+TEST_CASE("a round asks its sample, and nobody else") {
+  for (const Algorithm algorithm : {Algorithm::kFedSgd, Algorithm::kScaffold}) {
+    test::FederationOptions options = options_for(algorithm);
+    options.parties = 8;
+    options.rounds = 6;
+    options.sample = 4;
+    options.keeps_records = true;
+    test::Federation federation(options);
+    REQUIRE(federation.run());
+    REQUIRE(federation.key_holder().fault() == Fault::kNone);
+    const auto rounds = rounds_of(federation);
+    REQUIRE(rounds.size() == 7);
+    CHECK(rounds[0].contributors.size() == 8);
+    for (std::uint32_t round = 1; round <= 6; ++round) {
+      CHECK(rounds[round].contributors == model::sampled_parties(8, 4, options.seed, round));
+    }
+  }
+}
+
+TEST_CASE("a sample goes on without a party of it, down to its own quorum") {
+  test::FederationOptions options = options_for(Algorithm::kFedAvg);
+  options.parties = 6;
+  options.rounds = 5;
+  options.sample = 5;  // of which 4 make a quorum
+  options.keeps_records = true;
+  test::Federation federation(options);
+  REQUIRE(federation.run({2}));
+  CHECK(federation.key_holder().fault() == Fault::kNone);
+  for (const auto& round : rounds_of(federation)) {
+    CHECK(std::find(round.contributors.begin(), round.contributors.end(), 2U) ==
+          round.contributors.end());
+    CHECK(round.contributors.size() >= 4);
+  }
+}
+
+TEST_CASE("asked beyond the need, the first to come make the round") {
+  test::FederationOptions options = options_for(Algorithm::kFedSgd);
+  options.parties = 7;
+  options.rounds = 5;
+  options.sample = 4;
+  options.extra = 2;
+  options.keeps_records = true;
+  test::Federation federation(options);
+  REQUIRE(federation.run());
+  REQUIRE(federation.key_holder().fault() == Fault::kNone);
+  const auto rounds = rounds_of(federation);
+  REQUIRE(rounds.size() == 6);
+  for (std::uint32_t round = 1; round <= 5; ++round) {
+    CHECK(rounds[round].contributors.size() == 4);
+    const auto asked = model::sampled_parties(7, 6, options.seed, round);
+    for (const std::uint32_t party : rounds[round].contributors) {
+      CHECK(std::find(asked.begin(), asked.end(), party) != asked.end());
+    }
+  }
+}
+
+TEST_CASE("a run ends early with the model that was good enough") {
+  test::FederationOptions options = options_for(Algorithm::kFedSgd);
+  options.rounds = 30;
+  options.keeps_records = true;
+  test::Federation whole(options);
+  REQUIRE(whole.run());
+  const auto all = rounds_of(whole);
+  double wanted = 0;
+  std::uint32_t first = 0;  // the first round whose accuracy is the best of the first ten
+  for (std::uint32_t round = 1; round <= 10; ++round) {
+    if (all[round].evaluation->accuracy > wanted) {
+      wanted = all[round].evaluation->accuracy;
+      first = round;
+    }
+  }
+  REQUIRE(first > 0);
+  options.stop.accuracy = wanted;
+  test::Federation federation(options);
+  REQUIRE(federation.run());
+  CHECK(federation.key_holder().fault() == Fault::kNone);
+  CHECK(federation.coordinator().fault() == Fault::kNone);
+  for (std::uint32_t id = 0; id < options.parties; ++id) {
+    CHECK(federation.party(id).fault() == Fault::kNone);
+  }
+  const auto rounds = rounds_of(federation);
+  REQUIRE(rounds.size() == first + 1);
+  CHECK(rounds.back().model_digest == all[first].model_digest);
+  CHECK(digest_text(federation.digest()) == all[first].model_digest);
+}
+
+TEST_CASE("patience ends a run that gets no better") {
+  test::FederationOptions options = options_for(Algorithm::kFedSgd);
+  options.rounds = 40;
+  options.optimizer = {model::OptimizerKind::kSgd, 1e-9, model::Schedule::kConstant};
+  options.stop.patience = 3;
+  options.keeps_records = true;
+  test::Federation federation(options);
+  REQUIRE(federation.run());
+  CHECK(federation.key_holder().fault() == Fault::kNone);
+  CHECK(rounds_of(federation).size() == 5);  // round 0, the best one, and three no better
+}
+
+}  // namespace
+}  // namespace blindsum
