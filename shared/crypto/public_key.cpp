@@ -18,15 +18,19 @@ constexpr std::string_view kMagic = "BLINDSUM PUBLIC KEY 1\n";
 constexpr std::string_view kBaseDomain = "blindsum/paillier-fixed-base/1";
 constexpr std::size_t kMinTestingBits = 128;
 constexpr std::size_t kMaxTestingBits = 8192;
+constexpr std::size_t kMinSecureBits = 2048;
 constexpr std::uint64_t kSmallFactorBound = 1 << 16;
 
 void check_size(std::size_t bits, KeyPolicy policy) {
   const bool is_standard = bits == 2048 || bits == 3072 || bits == 4096;
-  const bool is_testing = policy == KeyPolicy::kInsecureTesting && bits % 2 == 0 &&
-                          bits >= kMinTestingBits && bits <= kMaxTestingBits;
-  if (!is_standard && !is_testing) {
-    throw KeyError("a modulus of " + std::to_string(bits) +
-                   " bits is not admitted: 2048, 3072 or 4096");
+  const std::size_t least = policy == KeyPolicy::kInteroperable ? kMinSecureBits : kMinTestingBits;
+  const bool is_admitted =
+      policy != KeyPolicy::kSecure && bits % 2 == 0 && bits >= least && bits <= kMaxTestingBits;
+  if (!is_standard && !is_admitted) {
+    throw KeyError("a modulus of " + std::to_string(bits) + " bits is not admitted: " +
+                   (policy == KeyPolicy::kSecure ? "2048, 3072 or 4096"
+                                                 : "an even size from " + std::to_string(least) +
+                                                       " to " + std::to_string(kMaxTestingBits)));
   }
 }
 

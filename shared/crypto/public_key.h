@@ -15,9 +15,19 @@
 
 namespace blindsum::crypto {
 
-// KeyPolicy says which modulus sizes are admitted: kSecure 2048, 3072, 4096; kInsecureTesting any
-// even size from 128 bits, for unit tests and the replay of historical experiments only.
-enum class KeyPolicy { kSecure, kInsecureTesting };
+// KeyPolicy says which keys are admitted.
+//   kSecure                 2048, 3072 or 4096 bits, of safe primes with the top two bits set:
+//   every
+//                           key of a federation.
+//   kInteroperable          any even size from 2048 to 8192 bits, of any primes of equal length:
+//   keys
+//                           of other Paillier programs. What is weaker: without safe primes the
+//                           subgroup of Randomizer kHalf and kShort may be smaller than thought,
+//                           so use kFull; and such a key cannot serve threshold decryption.
+//   kInsecureInteroperable  the same from 128 bits, where a user insists.
+//   kInsecureTesting        any even size from 128 bits, primes that need not be safe; for unit
+//                           tests and the replay of historical experiments only.
+enum class KeyPolicy { kSecure, kInteroperable, kInsecureInteroperable, kInsecureTesting };
 
 // PublicKey is immutable and cheap to copy (a shared pointer). Thread-safe.
 class PublicKey {

@@ -6,6 +6,7 @@
 
 #include "shared/core/error.h"
 #include "shared/crypto/encryptor.h"
+#include "shared/crypto/secret/decryptor.h"
 #include "shared/crypto/secret/key_generator.h"
 #include "tests/crypto/test_numbers.h"
 #include "tests/support/test_keys.h"
@@ -176,28 +177,56 @@ TEST_CASE("a generated key has two safe primes and passes for a key") {
               generate_key(128, pool, kTesting).public_key());
 }
 
+// prime_after returns the first prime above first·2^(8·(size − 1)) whose half is composite.
+Bytes prime_after(std::uint8_t first, std::size_t size) {
+  Bytes bytes(size, 0);
+  bytes[0] = first;
+  mpz_t number;
+  mpz_t half;
+  mpz_inits(number, half, nullptr);
+  mpz_import(number, bytes.size(), 1, 1, 0, 0, bytes.data());
+  do {
+    mpz_nextprime(number, number);
+    mpz_fdiv_q_2exp(half, number, 1);
+  } while (mpz_probab_prime_p(half, 30) != 0);
+  mpz_export(bytes.data(), nullptr, 1, 1, 0, 0, number);
+  mpz_clears(number, half, nullptr);
+  return bytes;
+}
+
 TEST_CASE("primes that are not safe are refused outside tests") {
-  // The first prime above a number of 1024 bits, whose half is composite.
-  const auto prime_from = [](std::uint8_t first) {
-    Bytes bytes(128, 0);
-    bytes[0] = first;
-    mpz_t number;
-    mpz_t half;
-    mpz_inits(number, half, nullptr);
-    mpz_import(number, bytes.size(), 1, 1, 0, 0, bytes.data());
-    do {
-      mpz_nextprime(number, number);
-      mpz_fdiv_q_2exp(half, number, 1);
-    } while (mpz_probab_prime_p(half, 30) != 0);
-    mpz_export(bytes.data(), nullptr, 1, 1, 0, 0, number);
-    mpz_clears(number, half, nullptr);
-    return bytes;
-  };
-  const Bytes p = prime_from(0xe0);
-  const Bytes q = prime_from(0xc0);
+  const Bytes p = prime_after(0xe0, 128);
+  const Bytes q = prime_after(0xc0, 128);
   CHECK_NOTHROW((void)SecretKey::from_primes(p, q, kTesting));
   CHECK_THROWS_WITH_AS((void)SecretKey::from_primes(p, q, KeyPolicy::kSecure),
                        "the secret key is not valid", KeyError);
+}
+
+TEST_CASE("keys of other programs are admitted by name alone, with a floor of 2048 bits") {
+  // Primes as python-paillier takes them: not safe, the second bit of one not set.
+  const Bytes p = prime_after(0xff, 128);
+  const Bytes q = prime_after(0xa0, 128);
+  CHECK_THROWS_AS((void)SecretKey::from_primes(p, q, KeyPolicy::kSecure), KeyError);
+  CHECK_THROWS_AS((void)SecretKey::from_primes(p, q, kTesting), KeyError);
+  const SecretKey key = SecretKey::from_primes(p, q, KeyPolicy::kInteroperable);
+  CHECK_FALSE(key.has_safe_primes());
+  CHECK(insecure_test_key(512).has_safe_primes());
+
+  const Bytes small_p = prime_after(0xff, 32);
+  const Bytes small_q = prime_after(0xa0, 32);
+  CHECK_THROWS_WITH_AS((void)SecretKey::from_primes(small_p, small_q, KeyPolicy::kInteroperable),
+                       "a modulus of 512 bits is not admitted: an even size from 2048 to 8192",
+                       KeyError);
+  const SecretKey small =
+      SecretKey::from_primes(small_p, small_q, KeyPolicy::kInsecureInteroperable);
+  ThreadPool pool(1);
+  const PublicKey& small_key = small.public_key();
+  for (const Randomizer randomizer : {Randomizer::kFull, Randomizer::kHalf}) {
+    PlaintextVector m(1, small_key.plaintext_limbs());
+    m[0][1] = 5;
+    const CiphertextVector c = Encryptor(small_key, randomizer, pool).encrypt(m);
+    CHECK(Decryptor(small, pool).decrypt(c) == m);
+  }
 }
 
 TEST_CASE("progress that returns false ends the search") {

@@ -36,8 +36,10 @@ SecretKey SecretKey::from_primes(ByteView p_bytes, ByteView q_bytes, KeyPolicy p
   if (p_bytes.size() > kMaxBytes || q_bytes.size() > kMaxBytes) refuse();
   const Natural p = Natural::from_big_endian(p_bytes);
   const Natural q = Natural::from_big_endian(q_bytes);
-  if (p.bits() != q.bits() || p.bits() < 64 || !has_top_two_bits(p) || !has_top_two_bits(q) ||
-      !are_far_apart(p, q)) {
+  const bool is_foreign =
+      policy == KeyPolicy::kInteroperable || policy == KeyPolicy::kInsecureInteroperable;
+  if (p.bits() != q.bits() || p.bits() < 64 ||
+      (!is_foreign && (!has_top_two_bits(p) || !has_top_two_bits(q))) || !are_far_apart(p, q)) {
     refuse();
   }
   const auto is_admitted = [&](const Natural& prime) {
@@ -90,5 +92,9 @@ SecretKey::SecretKey(SecretKey&&) noexcept = default;
 SecretKey& SecretKey::operator=(SecretKey&&) noexcept = default;
 
 const PublicKey& SecretKey::public_key() const { return impl_->public_key; }
+
+bool SecretKey::has_safe_primes() const {
+  return is_safe_prime(impl_->p) && is_safe_prime(impl_->q);
+}
 
 }  // namespace blindsum::crypto

@@ -13,7 +13,7 @@ namespace blindsum::crypto {
 class SecretKey {
  public:
   // parse reads what serialize writes (versioned, with a check hash) and validates it: p ≠ q primes
-  // of equal length with the top two bits set, safe primes under kSecure. Throws KeyError, with one
+  // of equal length, of the kind that `policy` admits. Throws KeyError, with one
   // message for every defect of the secret part.
   [[nodiscard]] static SecretKey parse(ByteView file, KeyPolicy policy = KeyPolicy::kSecure);
   [[nodiscard]] SecretBytes serialize() const;
@@ -25,6 +25,8 @@ class SecretKey {
   SecretKey& operator=(SecretKey&&) noexcept;
 
   [[nodiscard]] const PublicKey& public_key() const;
+  // has_safe_primes is always so under KeyPolicy::kSecure. Cost: as loading the key.
+  [[nodiscard]] bool has_safe_primes() const;
 
   struct Impl;
   [[nodiscard]] const Impl& impl() const { return *impl_; }
