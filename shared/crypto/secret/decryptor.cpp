@@ -132,6 +132,13 @@ PlaintextVector Decryptor::decrypt(const CiphertextVector& ciphertexts) const {
   return plaintexts;
 }
 
+EncodedNumber Decryptor::decrypt(const EncryptedNumber& number) const {
+  if (!(number.key() == impl_->key)) {
+    throw CryptoError("the number was encrypted under another key");
+  }
+  return {impl_->key, decrypt(number.unreleased_ciphertext()), number.exponent()};
+}
+
 namespace {
 
 class PaillierOpener : public UpdateOpener {

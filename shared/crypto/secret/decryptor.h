@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "shared/core/thread_pool.h"
+#include "shared/crypto/encrypted_number.h"
 #include "shared/crypto/plaintext.h"
 #include "shared/crypto/secret/secret_key.h"
 #include "shared/crypto/update_cipher.h"
@@ -19,6 +20,8 @@ class Decryptor {
   Decryptor(Decryptor&&) noexcept;
 
   [[nodiscard]] PlaintextVector decrypt(const CiphertextVector& ciphertexts) const;
+  // decrypt of a number throws CryptoError when it was encrypted under another key.
+  [[nodiscard]] EncodedNumber decrypt(const EncryptedNumber& number) const;
 
  private:
   struct Impl;
