@@ -83,9 +83,7 @@ LocalScale scale_of(const LocalSettings& settings, const data::Statistics& joint
   const std::uint64_t mean = (all + settings.parties - 1) / settings.parties;
   const std::uint64_t steps =
       settings.epochs * ((mean + settings.batch_rows - 1) / settings.batch_rows);
-  const bool weighs_alike = settings.algorithm == Algorithm::kScaffold;
-  return {rate * static_cast<double>(steps), static_cast<std::uint32_t>(mean),
-          weighs_alike ? mean : all};
+  return {rate * static_cast<double>(steps), static_cast<std::uint32_t>(mean), all};
 }
 
 LocalWork train_locally(const Shape& shape, const Parameters& parameters,
@@ -121,12 +119,9 @@ LocalWork train_locally(const Shape& shape, const Parameters& parameters,
     work.direction[i] =
         (static_cast<double>(parameters[i]) - static_cast<double>(local[i])) / scale.unit;
   }
-  const bool weighs_alike = settings.algorithm == Algorithm::kScaffold;
   const bool has_epochs = settings.epochs > 0;
-  work.rows = weighs_alike ? scale.rows
-                           : static_cast<std::uint32_t>(
-                                 has_epochs ? dataset.rows
-                                            : std::min<std::size_t>(dataset.rows, scale.rows));
+  work.rows = static_cast<std::uint32_t>(
+      has_epochs ? dataset.rows : std::min<std::size_t>(dataset.rows, scale.rows));
   return work;
 }
 

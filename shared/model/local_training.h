@@ -20,7 +20,7 @@ namespace blindsum::model {
 //   kFedAdam, kFedYogi   FedAvg with adaptive steps at the key-holder (Reddi et al. 2021, algorithm
 //              2)
 //   kScaffold  FedAvg with control variates against drift (Karimireddy et al. 2020, algorithm 1,
-//              option II)
+//              option II; parties weigh by their rows, as elsewhere, where the paper has 1/N)
 enum class Algorithm : std::uint8_t {
   kFedSgd,
   kFedAvg,
@@ -61,7 +61,7 @@ struct LocalScale {
                                   std::uint32_t round);
 
 // LocalWork is what local training gives: the gradient, or (w − w')/unit, not yet weighted, and the
-// rows that it counts for (of kScaffold always those of weight 1: its mean is over parties).
+// rows that it counts for.
 struct LocalWork {
   std::vector<double> direction;
   std::uint32_t rows = 0;
