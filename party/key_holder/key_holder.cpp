@@ -38,6 +38,15 @@ report::Evaluation evaluation_of(const model::Confusion& confusion) {
   return {metrics.accuracy, metrics.macro_f1, metrics.cost, metrics.recall, confusion.counts};
 }
 
+// rows_of lists the rows of an attack.
+std::vector<std::uint32_t> rows_of(const data::RecordTable& records, const std::string& attack) {
+  std::vector<std::uint32_t> rows;
+  for (std::uint32_t row = 0; row < records.rows; ++row) {
+    if (records.attack_names[records.attacks[row]] == attack) rows.push_back(row);
+  }
+  return rows;
+}
+
 std::string count_of(std::size_t count, std::size_t all) {
   return std::to_string(count) + " of " + std::to_string(all);
 }
@@ -471,6 +480,14 @@ void KeyHolder::finish_record(report::RoundRecord record) {
   if (round > 0 && (round == config_.rounds || round % config_.evaluate_every == 0 || is_late)) {
     const report::Stopwatch watch;
     record.evaluation = evaluation_of(model::evaluate(config_.shape, parameters_, test_, *pool_));
+    if (!config_.zero_day.empty()) {
+      const auto confusion = model::evaluate(config_.shape, parameters_, zero_day_test_, *pool_);
+      record.evaluation->zero_day.emplace();
+      for (const auto& actual : confusion.counts) {
+        for (std::size_t c = 0; c < actual.size(); ++c)
+          (*record.evaluation->zero_day)[c] += actual[c];
+      }
+    }
     record.phase_s["evaluate"] = watch.seconds();
   }
   records_->add(record);
@@ -514,6 +531,10 @@ void KeyHolder::take_statistics(const std::vector<std::int64_t>& sums) {
   statistics_.values = sums;
   const data::Scaler scaler = data::Scaler::from_statistics(statistics_);
   test_ = data::encode_onehot122(test_records_, scaler, true);
+  if (!config_.zero_day.empty()) {
+    const auto rows = rows_of(test_records_, config_.zero_day);
+    zero_day_test_ = data::encode_onehot122(data::select(test_records_, rows), scaler, true);
+  }
   test_records_ = {};
   if (config_.noise > 0) {
     accountant_.emplace(config_.noise,

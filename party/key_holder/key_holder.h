@@ -45,6 +45,7 @@ struct KeyHolderConfig {
   model::Shape shape;
   model::OptimizerSettings optimizer;
   std::uint32_t evaluate_every = 1;
+  std::string zero_day;  // attack whose test records are also evaluated by themselves; may be empty
   double round_s = 30;
   double start_s = 120;
   Digest key_id{};   // zeros when cipher is none
@@ -148,7 +149,7 @@ class KeyHolder : public wire::Session {
   wire::TimeMs look_at_ = 0;      // when to look after the round that is being collected
   wire::RoundStart round_start_;  // of the current round, for parties that come back
   data::Statistics statistics_;
-  data::Dataset test_;
+  data::Dataset test_, zero_day_test_;
   model::Parameters parameters_;
   model::Parameters control_;  // SCAFFOLD's c; else empty
   Progress progress_;

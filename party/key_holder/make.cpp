@@ -84,6 +84,8 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
   config.shape = role::shape_of(settings);
   config.optimizer = role::optimizer_of(settings);
   config.evaluate_every = settings.evaluate_every;
+  const settings::Settings::ZeroDay& zero_day = settings.data.zero_day;
+  if (zero_day.attack != "none") config.zero_day = zero_day.attack;
   config.round_s = settings.deadlines.round_s;
   config.start_s = settings.deadlines.start_s;
   config.key_id = role::key_id_of(key);

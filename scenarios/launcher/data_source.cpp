@@ -21,12 +21,22 @@ DataSource find_data(const settings::Settings& settings, const std::filesystem::
   const std::filesystem::path directory = named.empty() ? "data" : named;
   DataSource source;
   // A folder that was named must hold the files: a slip of the pen shall not train on other data.
-  if (wanted == "kdd99" || (wanted == "auto" && (!named.empty() || data::has_kdd(directory)))) {
-    const data::KddFiles files = data::find_kdd(directory);
-    source = {"kdd99", std::filesystem::absolute(files.train),
+  std::optional<data::FileSet> set;
+  if (wanted == "auto") {
+    set = data::find_set(directory);
+    if (!set && !named.empty()) set = data::FileSet::kKdd99;  // whose absence is then the error
+  } else if (wanted != "synthetic") {
+    set = data::file_set_from_string(wanted);
+  }
+  if (set) {
+    const data::KddFiles files = data::find_kdd(directory, *set);
+    source = {std::string(to_string(*set)), std::filesystem::absolute(files.train),
               std::filesystem::absolute(files.test), data::text_sha256(files.train),
               data::text_sha256(files.test)};
-    if (source.train_sha256 != data::kTrainSha256 || source.test_sha256 != data::kTestSha256) {
+    const bool is_published =
+        *set != data::FileSet::kKdd99 ||
+        (source.train_sha256 == data::kTrainSha256 && source.test_sha256 == data::kTestSha256);
+    if (!is_published) {
       source.name = "kdd99-modified";
       say("WARNING: the files in " + directory.string() +
           " are not the published KDD'99 files (other SHA-256)");
@@ -56,8 +66,13 @@ nlohmann::json to_json(const DataSource& source) {
 
 std::vector<std::vector<std::uint32_t>> shards_of(const settings::Settings& settings,
                                                   const data::RawFile& train) {
-  const data::PartitionSettings partition{data::partition_from_string(settings.data.partition.kind),
-                                          settings.data.partition.alpha};
+  data::PartitionSettings partition{data::partition_from_string(settings.data.partition.kind),
+                                    settings.data.partition.alpha, settings.data.partition.classes};
+  const settings::Settings::ZeroDay& zero_day = settings.data.zero_day;
+  if (zero_day.attack != "none") {
+    partition.zero_day = zero_day.attack;
+    partition.zero_day_party = settings::zero_day_party_of(settings);
+  }
   return data::partition(train, partition, settings.parties, settings.seed);
 }
 

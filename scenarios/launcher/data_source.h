@@ -15,8 +15,8 @@
 
 namespace blindsum::launcher {
 
-// DataSource is a pair of KDD files. `name` is "kdd99", "synthetic", or "kdd99-modified" for files
-// with the contest's names and another content.
+// DataSource is a pair of files of the KDD schema. `name` is "kdd99", "nsl_kdd", "csv",
+// "synthetic", or "kdd99-modified" for files with the contest's names and another content.
 struct DataSource {
   std::string name;
   std::filesystem::path train, test;

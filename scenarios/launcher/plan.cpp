@@ -217,7 +217,7 @@ json plan(const settings::Settings& settings) {
 
   const bool is_synthetic =
       settings.data.source == "synthetic" ||
-      (settings.data.source == "auto" && named_data_directory().empty() && !data::has_kdd("data"));
+      (settings.data.source == "auto" && named_data_directory().empty() && !data::find_set("data"));
   const data::SyntheticSizes synthetic;
   const double train_rows =
       is_synthetic ? static_cast<double>(synthetic.train_rows) : kKddTrainRows;

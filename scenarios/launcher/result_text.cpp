@@ -66,6 +66,20 @@ std::string proof_text(const json& proof, const Terminal& terminal) {
   return text + open;
 }
 
+// zero_day_text says how the model meets an attack that hardly anybody has trained on.
+std::string zero_day_text(const json& zero_day) {
+  const auto attack = zero_day.at("attack").get<std::string>();
+  const auto known_to = zero_day.at("known_to").get<std::string>();
+  const auto rows = zero_day.at("test_rows").get<double>();
+  std::string text = attack + ", which " + (known_to == "nobody" ? "nobody" : "only " + known_to) +
+                     " had to train on: ";
+  if (rows == 0) return text + "the test set has none of it";
+  return text + percent(zero_day.at("taken_for_an_attack").get<double>() / rows) + " of " +
+         std::to_string(zero_day.at("test_rows").get<std::uint64_t>()) +
+         " test records taken for an attack, " +
+         percent(zero_day.at("taken_for_its_class").get<double>() / rows) + " for its class";
+}
+
 }  // namespace
 
 std::string security_text(const settings::Settings& settings) {
@@ -103,6 +117,9 @@ std::string result_text(const settings::Settings& settings, const json& summary,
                        "   macro-F1 " + fixed(final.at("macro_f1").get<double>(), 4) +
                        "   contest cost " + fixed(final.at("cost").get<double>(), 4));
   line("recall", recall_text(final));
+  if (summary.contains("zero_day")) {
+    line("zero-day", zero_day_text(summary.at("zero_day")));
+  }
   line("time",
        duration_text(seconds("wall_s")) + " in all: training " + duration_text(seconds("train_s")) +
            (seconds("keygen_s") > 0 ? ", key set " + duration_text(seconds("keygen_s")) : "") +

@@ -4,12 +4,14 @@
 #include <iterator>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <tuple>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "shared/core/file.h"
+#include "shared/data/kdd.h"
 
 namespace blindsum::launcher {
 namespace {
@@ -169,6 +171,21 @@ std::string json_text(const json& object) {
   return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
+namespace {
+
+// zero_day_of says what the attack that the training rows lack was taken for. Class 0 is normal.
+json zero_day_of(const settings::Settings& settings, const std::array<std::uint64_t, 5>& taken) {
+  const std::uint64_t rows = std::accumulate(taken.begin(), taken.end(), std::uint64_t{0});
+  const auto own = static_cast<std::size_t>(data::class_of(settings.data.zero_day.attack));
+  return {{"attack", settings.data.zero_day.attack},
+          {"known_to", settings.data.zero_day.known_to},
+          {"test_rows", rows},
+          {"taken_for_an_attack", rows - taken[0]},
+          {"taken_for_its_class", taken[own]}};
+}
+
+}  // namespace
+
 json summary_of(const settings::Settings& settings, const Records& records, const Ending& ending,
                 const Figures& figures) {
   const report::RoundRecord* last = nullptr;
@@ -235,6 +252,9 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
                           {"delta", settings.privacy.delta},
                           {"epsilon", epsilon},
                           {"clipped_rows", clipped_rows}};
+  }
+  if (last != nullptr && last->evaluation->zero_day) {
+    summary["zero_day"] = zero_day_of(settings, *last->evaluation->zero_day);
   }
   if (ending.fault != Fault::kNone) summary["reason"] = ending.reason;
   return summary;

@@ -11,6 +11,7 @@
 
 #include "shared/core/error.h"
 #include "shared/core/hash.h"
+#include "shared/core/words.h"
 
 namespace blindsum::data {
 namespace {
@@ -188,13 +189,15 @@ std::string read_text(const std::filesystem::path& path) {
 // Line is a record without its line end, cut at its commas.
 struct Line {
   std::array<std::string_view, kFields> fields;
+  std::string_view last;
   std::size_t count = 0;  // may exceed kFields
 
   explicit Line(std::string_view text) {
     if (text.ends_with('\r')) text.remove_suffix(1);
     for (;;) {
       const std::size_t comma = text.find(',');
-      if (count < kFields) fields[count] = text.substr(0, comma);
+      last = text.substr(0, comma);
+      if (count < kFields) fields[count] = last;
       ++count;
       if (comma == std::string_view::npos) return;
       text.remove_prefix(comma + 1);
@@ -221,8 +224,21 @@ struct AttackIndex {
   }
 };
 
-// for_each_record calls body(begin, line, attack, fail) for every line of `text`: its offset, its
-// fields (42), the index of its attack, and a function that throws with file and line number.
+// is_header tells a line with the names of the features from a record.
+bool is_header(const Line& line) {
+  return std::ranges::equal(std::span(line.fields).first(kFeatures), kFeatureNames);
+}
+
+// is_difficulty tells NSL-KDD's last column: of 21 classifiers, how many were right.
+bool is_difficulty(std::string_view field) {
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
+  return error == std::errc{} && end == field.data() + field.size() && value <= 21;
+}
+
+// for_each_record calls body(begin, line, attack, fail) for every record of `text`: its offset, its
+// fields (42 that count), the index of its attack, and a function that throws with file and line
+// number.
 template <class Body>
 void for_each_record(const std::filesystem::path& path, std::string_view text, AttackIndex& attacks,
                      Body&& body) {
@@ -234,7 +250,12 @@ void for_each_record(const std::filesystem::path& path, std::string_view text, A
     ++number;
     const std::size_t end = text.find('\n', begin);
     const Line line(text.substr(begin, end - begin));
-    if (line.count != kFields) {
+    if (number == 1 && is_header(line)) {
+      begin = end + 1;
+      continue;
+    }
+    const bool has_difficulty = line.count == kFields + 1 && is_difficulty(line.last);
+    if (line.count != kFields && !has_difficulty) {
       fail(std::to_string(line.count) + " fields, expected " + std::to_string(kFields));
     }
     const std::int32_t attack = attacks.index_of(line.fields[kFeatures]);
@@ -267,13 +288,13 @@ RecordTable read_kdd(const std::filesystem::path& path) {
   const std::string text = read_text(path);
   RecordTable table;
   AttackIndex attacks;
-  table.rows = static_cast<std::size_t>(std::ranges::count(text, '\n'));
   // A line that is too short for a record ends the reading: memory for it is not needed.
-  table.rows = std::min(table.rows, text.size() / kShortestRecord + 1);
-  table.numeric.reserve(table.rows * kNumericFeatures);
-  table.categories.reserve(table.rows);
-  table.attacks.reserve(table.rows);
-  table.classes.reserve(table.rows);
+  const std::size_t most_rows = std::min(static_cast<std::size_t>(std::ranges::count(text, '\n')),
+                                         text.size() / kShortestRecord + 1);
+  table.numeric.reserve(most_rows * kNumericFeatures);
+  table.categories.reserve(most_rows);
+  table.attacks.reserve(most_rows);
+  table.classes.reserve(most_rows);
   for_each_record(
       path, text, attacks,
       [&](std::size_t, const Line& line, std::uint16_t attack, const auto& fail) {
@@ -299,6 +320,7 @@ RecordTable read_kdd(const std::filesystem::path& path) {
         table.attacks.push_back(attack);
         table.classes.push_back(attacks.classes[attack]);
       });
+  table.rows = table.attacks.size();
   table.attack_names = std::move(attacks.names);
   return table;
 }
@@ -355,8 +377,9 @@ RawFile read_raw(const std::filesystem::path& path) {
   file.text = read_text(path);
   AttackIndex attacks;
   for_each_record(path, file.text, attacks,
-                  [&](std::size_t begin, const Line&, std::uint16_t attack, const auto&) {
+                  [&](std::size_t begin, const Line& line, std::uint16_t attack, const auto&) {
                     file.line_begin.push_back(begin);
+                    file.services.push_back(index_in(kServices, line.fields[kFirstCategory + 1]));
                     file.attacks.push_back(attack);
                   });
   file.line_begin.push_back(file.text.size());
@@ -366,8 +389,30 @@ RawFile read_raw(const std::filesystem::path& path) {
 
 namespace {
 
-constexpr std::string_view kTrainName = "kddcup.data_10_percent";
-constexpr std::string_view kTestName = "corrected";
+constexpr Words<FileSet, 3> kFileSets("data", {"kdd99", "nsl_kdd", "csv"});
+constexpr std::array kAllSets{FileSet::kKdd99, FileSet::kNslKdd, FileSet::kCsv};
+
+struct SetNames {
+  std::string_view train, test, advice;
+};
+
+SetNames names_of(FileSet set) {
+  switch (set) {
+    case FileSet::kKdd99:
+      return {"kddcup.data_10_percent", "corrected",
+              "get both files of KDD Cup 1999 (http://kdd.ics.uci.edu/databases/kddcup99/) with "
+              "'blindsum data fetch DIR' and name their folder with --data or BLINDSUM_DATA"};
+    case FileSet::kNslKdd:
+      return {"KDDTrain+.txt", "KDDTest+.txt",
+              "get NSL-KDD from https://www.unb.ca/cic/datasets/nsl.html and name its folder with "
+              "--data or BLINDSUM_DATA"};
+    case FileSet::kCsv:
+      break;
+  }
+  return {"train.csv", "test.csv",
+          "put CSV files with the 41 features of KDD Cup 1999 and the attack there, and name "
+          "their folder with --data or BLINDSUM_DATA"};
+}
 
 // find_either returns the path of `name` or of `name`.gz, or an empty path.
 std::filesystem::path find_either(const std::filesystem::path& directory, std::string_view name) {
@@ -381,23 +426,30 @@ std::filesystem::path find_either(const std::filesystem::path& directory, std::s
 
 }  // namespace
 
-KddFiles find_kdd(const std::filesystem::path& directory) {
+std::string_view to_string(FileSet set) { return kFileSets.word(set); }
+
+FileSet file_set_from_string(std::string_view name) { return kFileSets.value(name); }
+
+KddFiles find_kdd(const std::filesystem::path& directory, FileSet set) {
+  const SetNames names = names_of(set);
   const auto find = [&](std::string_view name) {
     std::filesystem::path path = find_either(directory, name);
     if (path.empty()) {
       throw DataError(directory.string() + ": neither " + std::string(name) + " nor " +
-                      std::string(name) +
-                      ".gz is there; get both files of KDD Cup 1999 "
-                      "(http://kdd.ics.uci.edu/databases/kddcup99/) with 'blindsum data fetch "
-                      "DIR' and name their folder with --data or BLINDSUM_DATA");
+                      std::string(name) + ".gz is there; " + std::string(names.advice));
     }
     return path;
   };
-  return {find(kTrainName), find(kTestName)};
+  return {find(names.train), find(names.test)};
 }
 
-bool has_kdd(const std::filesystem::path& directory) {
-  return !find_either(directory, kTrainName).empty() && !find_either(directory, kTestName).empty();
+std::optional<FileSet> find_set(const std::filesystem::path& directory) {
+  const auto* found = std::find_if(kAllSets.begin(), kAllSets.end(), [&](FileSet set) {
+    const SetNames names = names_of(set);
+    return !find_either(directory, names.train).empty() &&
+           !find_either(directory, names.test).empty();
+  });
+  return found == kAllSets.end() ? std::nullopt : std::optional(*found);
 }
 
 std::string text_sha256(const std::filesystem::path& path) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,8 +44,10 @@ struct RecordTable {
   std::vector<TrafficClass> classes;      // of the rows
 };
 
-// read_kdd reads the CSV, plain or gzip-compressed (recognised by content). Throws DataError with
-// "file:line: what".
+// read_kdd reads a CSV of the KDD schema, plain or gzip-compressed (recognised by content): 41
+// features and the attack, with or without its final dot; in NSL-KDD a difficulty (a whole number
+// from 0 to 21) may follow, and a first line with the features' names is passed over. Throws
+// DataError with "file:line: what".
 [[nodiscard]] RecordTable read_kdd(const std::filesystem::path& path);
 
 // select returns the given rows of `table`, in the given order (repeats allowed).
@@ -66,6 +69,7 @@ struct RawFile {
       line_begin;  // offset of every line, and the end of the text as a last entry
   std::vector<std::uint16_t> attacks;
   std::vector<std::string> attack_names;
+  std::vector<std::int16_t> services;  // index or kUnknownCategory, by row
   [[nodiscard]] std::size_t rows() const { return attacks.size(); }
   [[nodiscard]] std::string_view line(std::size_t i) const {
     return std::string_view(text).substr(line_begin[i], line_begin[i + 1] - line_begin[i]);
@@ -75,15 +79,23 @@ struct RawFile {
 // read_raw reads and checks (field count, label) a KDD file. Throws DataError with file and line.
 [[nodiscard]] RawFile read_raw(const std::filesystem::path& path);
 
-// The two files of the contest, looked up in `directory` under their names with and without ".gz".
+// FileSet is a pair of files of the KDD schema under the names that they go by:
+//   kKdd99   kddcup.data_10_percent and corrected (the contest)
+//   kNslKdd  KDDTrain+.txt and KDDTest+.txt (Tavallaee et al. 2009)
+//   kCsv     train.csv and test.csv
+enum class FileSet : std::uint8_t { kKdd99, kNslKdd, kCsv };
+[[nodiscard]] std::string_view to_string(FileSet set);              // "kdd99", "nsl_kdd", "csv"
+[[nodiscard]] FileSet file_set_from_string(std::string_view name);  // Throws ConfigError.
+
+// A training and a test file, looked up in `directory` under their names with and without ".gz".
 struct KddFiles {
-  std::filesystem::path train;  // kddcup.data_10_percent
-  std::filesystem::path test;   // corrected
+  std::filesystem::path train, test;
 };
 // find_kdd returns the paths, or throws DataError that says which file is missing where and how to
-// get it.
-[[nodiscard]] KddFiles find_kdd(const std::filesystem::path& directory);
-[[nodiscard]] bool has_kdd(const std::filesystem::path& directory);
+// get it. find_set returns the first set that is whole in `directory`, nothing when there is none.
+[[nodiscard]] KddFiles find_kdd(const std::filesystem::path& directory,
+                                FileSet set = FileSet::kKdd99);
+[[nodiscard]] std::optional<FileSet> find_set(const std::filesystem::path& directory);
 
 // text_sha256 hashes the uncompressed text of a file (lower-case hex).
 [[nodiscard]] std::string text_sha256(const std::filesystem::path& path);

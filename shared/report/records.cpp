@@ -67,6 +67,13 @@ Evaluation evaluation_from_json(const json& object) {
       evaluation.confusion[c][d] = whole<std::uint64_t>(row[d], "confusion");
     }
   }
+  if (object.contains("zero_day")) {
+    const json& taken = list_of(object.at("zero_day"), "zero_day", kClassNames.size());
+    evaluation.zero_day.emplace();
+    for (std::size_t c = 0; c < kClassNames.size(); ++c) {
+      (*evaluation.zero_day)[c] = whole<std::uint64_t>(taken[c], "zero_day");
+    }
+  }
   return evaluation;
 }
 
@@ -77,11 +84,13 @@ json to_json(const Evaluation& evaluation) {
   for (std::size_t c = 0; c < kClassNames.size(); ++c) {
     recall[std::string(kClassNames[c])] = evaluation.recall[c];
   }
-  return {{"accuracy", evaluation.accuracy},
-          {"macro_f1", evaluation.macro_f1},
-          {"cost", evaluation.cost},
-          {"recall", recall},
-          {"confusion", evaluation.confusion}};
+  json object = {{"accuracy", evaluation.accuracy},
+                 {"macro_f1", evaluation.macro_f1},
+                 {"cost", evaluation.cost},
+                 {"recall", recall},
+                 {"confusion", evaluation.confusion}};
+  if (evaluation.zero_day) object["zero_day"] = *evaluation.zero_day;
+  return object;
 }
 
 json to_json(const RoundRecord& record) {

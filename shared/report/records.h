@@ -19,6 +19,8 @@ struct Evaluation {
   double accuracy = 0, macro_f1 = 0, cost = 0;
   std::array<double, 5> recall{};                           // normal, dos, probe, r2l, u2r
   std::array<std::array<std::uint64_t, 5>, 5> confusion{};  // [actual][predicted]
+  // With a zero-day attack: what its records in the test set were taken for.
+  std::optional<std::array<std::uint64_t, 5>> zero_day = {};
 };
 
 // RoundRecord is what one role says of one round. It never holds plaintexts, weights, keys or

@@ -143,10 +143,10 @@ std::vector<Field> fields_of(Settings& s) {
       {"rounds", &s.rounds, {}, 1, 100000, "gradient rounds"},
       {"data.source",
        &s.data.source,
-       {"auto", "kdd99", "synthetic"},
+       {"auto", "kdd99", "nsl_kdd", "csv", "synthetic"},
        0,
        0,
-       "auto: the KDD files where they are, else the synthetic set"},
+       "which files: see [Data](#data); auto: those that are there, else the synthetic set"},
       {"data.encoding",
        &s.data.encoding,
        {"onehot122"},
@@ -155,16 +155,34 @@ std::vector<Field> fields_of(Settings& s) {
        "how a record becomes network inputs"},
       {"data.partition.kind",
        &s.data.partition.kind,
-       {"iid", "dirichlet", "by_attack"},
+       {"iid", "dirichlet", "quantity", "classes", "by_attack", "by_service", "by_time"},
        0,
        0,
-       "how the training rows are cut into shards"},
+       "how the training rows are cut into shards: see [Data](#data)"},
       {"data.partition.alpha",
        &s.data.partition.alpha,
        {},
        0.001,
        1000,
-       "dirichlet alone: concentration; small is skewed"},
+       "dirichlet and quantity: concentration; small is skewed"},
+      {"data.partition.classes",
+       &s.data.partition.classes,
+       {},
+       1,
+       5,
+       "classes alone: how many a party has"},
+      {"data.zero_day.attack",
+       &s.data.zero_day.attack,
+       {},
+       0,
+       0,
+       "an attack that the training rows lack, such as smurf; none"},
+      {"data.zero_day.known_to",
+       &s.data.zero_day.known_to,
+       {},
+       0,
+       0,
+       "nobody, or the one party that has all its rows: party-0"},
       {"model.hidden", &s.model.hidden, {}, 1, 4096, "widths of the hidden layers"},
       {"model.activation",
        &s.model.activation,
@@ -382,7 +400,25 @@ void apply_algorithm(Settings& settings, const std::function<bool(std::string_vi
   }
 }
 
+std::optional<std::uint32_t> zero_day_party_of(const Settings& settings) {
+  const std::string& known_to = settings.data.zero_day.known_to;
+  if (known_to == "nobody") return std::nullopt;
+  constexpr std::string_view kPrefix = "party-";
+  std::uint32_t party = 0;
+  const char* end = known_to.data() + known_to.size();
+  const bool has_prefix = known_to.starts_with(kPrefix);
+  const auto read =
+      std::from_chars(known_to.data() + (has_prefix ? kPrefix.size() : 0), end, party);
+  if (!has_prefix || read.ec != std::errc() || read.ptr != end || party >= settings.parties) {
+    throw ConfigError("data.zero_day.known_to: '" + known_to +
+                      "' is not nobody or party-0 to party-" +
+                      std::to_string(settings.parties - 1));
+  }
+  return party;
+}
+
 void require_consistent(const Settings& settings) {
+  (void)zero_day_party_of(settings);
   const auto require = [](bool is_right, const std::string& what) {
     if (!is_right) throw ConfigError(what);
   };

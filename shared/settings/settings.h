@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,13 +23,20 @@ struct Settings {
   std::uint32_t rounds = 150;
 
   struct Partition {
-    std::string kind = "iid";  // iid | dirichlet | by_attack
-    double alpha = 0.5;        // dirichlet
+    // iid | dirichlet | quantity | classes | by_attack | by_service | by_time
+    std::string kind = "iid";
+    double alpha = 0.5;         // dirichlet, quantity
+    std::uint32_t classes = 2;  // classes: of a party
+  };
+  struct ZeroDay {
+    std::string attack = "none";      // "none" or an attack's name
+    std::string known_to = "nobody";  // "nobody" or "party-<k>"
   };
   struct Data {
-    std::string source = "auto";         // auto | kdd99 | synthetic
+    std::string source = "auto";         // auto | kdd99 | nsl_kdd | csv | synthetic
     std::string encoding = "onehot122";  // onehot122
     Partition partition;
+    ZeroDay zero_day;
   } data;
 
   struct Model {
@@ -100,10 +108,15 @@ struct Settings {
 // gradient_quorum_of is the quorum of a gradient round: of the parties that it waits for.
 [[nodiscard]] std::uint32_t gradient_quorum_of(const Settings& settings);
 
-// apply_algorithm sets the server's keys, and the clip of scaffold, to what `algorithm` means, but for those that `is_given`:
-// fedsgd steps with Adam at .01, falling; fedavg, fedprox and scaffold take the mean of the
-// parties' ways as it is; fedavgm, fedadam and fedyogi have an optimiser of their own.
+// apply_algorithm sets the server's keys, and the clip of scaffold, to what `algorithm` means, but
+// for those that `is_given`: fedsgd steps with Adam at .01, falling; fedavg, fedprox and scaffold
+// take the mean of the parties' ways as it is; fedavgm, fedadam and fedyogi have an optimiser of
+// their own.
 void apply_algorithm(Settings& settings, const std::function<bool(std::string_view)>& is_given);
+
+// zero_day_party_of is the party that data.zero_day.known_to names; nothing for "nobody". Throws
+// ConfigError for a party that there is not.
+[[nodiscard]] std::optional<std::uint32_t> zero_day_party_of(const Settings& settings);
 
 // require_consistent throws ConfigError for values that exclude each other, naming both keys.
 void require_consistent(const Settings& settings);

@@ -206,6 +206,53 @@ TEST_CASE("empty lines in plenty end at the first, without memory for their rows
   CHECK(errors[1] == errors[0]);
 }
 
+// As NSL-KDD and its copies have them: no dot, a difficulty, the features' names above.
+TEST_CASE("labels without a dot, a difficulty and a header line change nothing") {
+  const RecordTable plain = test::parse(kNormalRow + kSmurfRow + kRootkitRow);
+  std::string header;
+  for (const std::string_view name : feature_names()) header += std::string(name) + ",";
+  const auto as_nsl = [](std::string row, const std::string& difficulty) {
+    return row.substr(0, row.size() - 2) + difficulty + "\n";
+  };
+  for (const std::string& above :
+       {std::string(), header + "attack\n", header + "class,level\r\n"}) {
+    for (const std::string difficulty : {"", ",0", ",21"}) {
+      const RecordTable table = test::parse(above + as_nsl(kNormalRow, difficulty) +
+                                            as_nsl(kSmurfRow, difficulty) + kRootkitRow);
+      CHECK(table.rows == plain.rows);
+      CHECK(table.numeric == plain.numeric);
+      CHECK(table.categories == plain.categories);
+      CHECK(table.attack_names == plain.attack_names);
+      CHECK(table.attacks == plain.attacks);
+    }
+  }
+  for (const std::string wrong : {",22", ",-1", ",x", ",", ",3,4"}) {
+    const std::string row = as_nsl(kNormalRow, wrong);
+    CHECK_THROWS_WITH_AS((void)test::parse(kNormalRow + row), doctest::Contains("rows:2: 4"),
+                         DataError);
+  }
+  // A header is one above the records, not between them.
+  CHECK_THROWS_AS((void)test::parse(kNormalRow + header + "attack\n"), DataError);
+}
+
+TEST_CASE("sets of files are found by their names, the contest's first") {
+  const TempDir folder;
+  CHECK_FALSE(find_set(folder.path()));
+  const auto put = [&](const char* name) {
+    write_file_atomic(folder.path() / name, std::string_view("x"));
+  };
+  put("train.csv");
+  CHECK_FALSE(find_set(folder.path()));
+  put("test.csv.gz");
+  CHECK(find_set(folder.path()) == FileSet::kCsv);
+  put("KDDTrain+.txt");
+  put("KDDTest+.txt");
+  CHECK(find_set(folder.path()) == FileSet::kNslKdd);
+  CHECK(find_kdd(folder.path(), FileSet::kNslKdd).test.filename() == "KDDTest+.txt");
+  CHECK(find_kdd(folder.path(), FileSet::kCsv).test.filename() == "test.csv.gz");
+  CHECK_THROWS_AS((void)find_kdd(folder.path()), DataError);
+}
+
 TEST_CASE("raw lines keep every byte") {
   const TempDir folder;
   const std::string odd = replaced(kNormalRow, 4, "0181");
@@ -216,12 +263,15 @@ TEST_CASE("raw lines keep every byte") {
   CHECK(file.line(1) == odd);
   CHECK(file.attacks == std::vector<std::uint16_t>{0, 1, 0});
   CHECK(file.attack_names == std::vector<std::string>{"smurf", "normal"});
+  REQUIRE(file.services.size() == 3);
+  CHECK(services()[static_cast<std::size_t>(file.services[0])] == "ecr_i");
+  CHECK(services()[static_cast<std::size_t>(file.services[1])] == "http");
 }
 
 TEST_CASE("find_kdd takes either form of a file and says what is missing") {
   const TempDir folder;
   write_file_atomic(folder.path() / "corrected.gz", std::string_view("x"));
-  CHECK_FALSE(has_kdd(folder.path()));
+  CHECK_FALSE(find_set(folder.path()));
   try {
     (void)find_kdd(folder.path());
     FAIL("no error");
@@ -231,7 +281,7 @@ TEST_CASE("find_kdd takes either form of a file and says what is missing") {
     CHECK(text.find("http://kdd.ics.uci.edu/databases/kddcup99/") != std::string::npos);
   }
   write_file_atomic(folder.path() / "kddcup.data_10_percent", std::string_view("x"));
-  CHECK(has_kdd(folder.path()));
+  CHECK(find_set(folder.path()) == FileSet::kKdd99);
   CHECK(find_kdd(folder.path()).train.filename() == "kddcup.data_10_percent");
   CHECK(find_kdd(folder.path()).test.filename() == "corrected.gz");
 }
@@ -266,7 +316,7 @@ TEST_CASE("synthetic data parses, repeats with its seed, and tests attacks it do
 
 TEST_CASE("the contest's files have their published rows per class and digests") {
   const char* directory = std::getenv("BLINDSUM_DATA");
-  if (directory == nullptr || !has_kdd(directory)) return;
+  if (directory == nullptr || find_set(directory) != FileSet::kKdd99) return;
   const KddFiles files = find_kdd(directory);
   using Counts = std::array<std::size_t, kClasses>;
   const auto check = [](const std::filesystem::path& path, std::string_view digest,

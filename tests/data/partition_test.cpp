@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <optional>
+#include <set>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -17,8 +20,10 @@
 namespace blindsum::data {
 namespace {
 
-constexpr std::array kKinds{PartitionKind::kIid, PartitionKind::kDirichlet,
-                            PartitionKind::kByAttack};
+constexpr std::array kKinds{PartitionKind::kIid,         PartitionKind::kDirichlet,
+                            PartitionKind::kByAttack,    PartitionKind::kQuantity,
+                            PartitionKind::kSomeClasses, PartitionKind::kByService,
+                            PartitionKind::kByTime};
 
 // file_of makes a file whose attacks are drawn with a skew like KDD's.
 RawFile file_of(std::size_t rows, std::uint64_t seed) {
@@ -29,6 +34,7 @@ RawFile file_of(std::size_t rows, std::uint64_t seed) {
     std::uint16_t attack = 0;
     while (attack < 6 && random.below(5) > 1) ++attack;
     file.attacks.push_back(attack);
+    file.services.push_back(static_cast<std::int16_t>(random.below(9)) - 1);
     file.line_begin.push_back(file.text.size());
     file.text += "row " + std::to_string(i) + "\n";
   }
@@ -51,7 +57,14 @@ TEST_CASE("every row goes to exactly one shard, none of which is empty, for any 
       const double alpha = std::array{0.001, 0.1, 0.5, 1000.0}[random.below(4)];
       INFO(to_string(kind) << ", seed " << seed << ", " << parties << " parties, " << file.rows()
                            << " rows, alpha " << alpha);
-      const auto shards = partition(file, {kind, alpha}, parties, seed);
+      PartitionSettings settings{kind, alpha, 5};
+      // With all five classes each, no class is left without a party.
+      const std::set<std::uint16_t> attacks(file.attacks.begin(), file.attacks.end());
+      std::set<TrafficClass> classes;
+      for (const std::uint16_t attack : attacks)
+        classes.insert(class_of(file.attack_names[attack]));
+      settings.classes = static_cast<std::uint32_t>(classes.size());
+      const auto shards = partition(file, settings, parties, seed);
       REQUIRE(shards.size() == parties);
       std::vector<std::uint32_t> all;
       for (const auto& shard : shards) {
@@ -63,7 +76,7 @@ TEST_CASE("every row goes to exactly one shard, none of which is empty, for any 
       std::vector<std::uint32_t> expected(file.rows());
       std::iota(expected.begin(), expected.end(), 0U);
       CHECK(all == expected);
-      CHECK(partition(file, {kind, alpha}, parties, seed) == shards);
+      CHECK(partition(file, settings, parties, seed) == shards);
     }
   }
 }
@@ -71,8 +84,97 @@ TEST_CASE("every row goes to exactly one shard, none of which is empty, for any 
 TEST_CASE("another seed gives another partition") {
   const RawFile file = file_of(1000, 1);
   for (const PartitionKind kind : kKinds) {
+    if (kind == PartitionKind::kByTime) continue;  // time knows no chance
     CHECK(partition(file, {kind}, 5, 1) != partition(file, {kind}, 5, 2));
   }
+}
+
+TEST_CASE("by time, shards are runs of the file") {
+  const auto shards = partition(file_of(10, 1), {PartitionKind::kByTime}, 3, 1);
+  CHECK(shards[0] == std::vector<std::uint32_t>{0, 1, 2});
+  CHECK(shards[1] == std::vector<std::uint32_t>{3, 4, 5});
+  CHECK(shards[2] == std::vector<std::uint32_t>{6, 7, 8, 9});
+}
+
+TEST_CASE("by class, a party has as many classes as it should, and a class some party") {
+  const RawFile file = file_of(2000, 6);
+  for (const std::uint32_t each : {1U, 2U, 3U, 5U}) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+      CAPTURE(each);
+      CAPTURE(seed);
+      std::set<TrafficClass> everywhere;
+      for (const auto& shard : partition(file, {PartitionKind::kSomeClasses, 1, each}, 12, seed)) {
+        std::set<TrafficClass> own;
+        for (const std::uint32_t row : shard) {
+          own.insert(class_of(file.attack_names[file.attacks[row]]));
+        }
+        CHECK(own.size() == each);
+        everywhere.insert(own.begin(), own.end());
+      }
+      CHECK(everywhere.size() == 5);
+    }
+  }
+  CHECK_THROWS_WITH_AS((void)partition(file, {PartitionKind::kSomeClasses, 1, 6}, 12, 1),
+                       doctest::Contains("6 classes each; the rows have 5"), ConfigError);
+  CHECK_THROWS_WITH_AS((void)partition(file, {PartitionKind::kSomeClasses, 1, 1}, 4, 1),
+                       doctest::Contains("leave classes out"), ConfigError);
+}
+
+TEST_CASE("by service, a service belongs to one or two parties") {
+  const RawFile file = file_of(3000, 7);
+  std::map<std::int16_t, std::set<std::size_t>> owners;
+  const auto shards = partition(file, {PartitionKind::kByService}, 4, 3);
+  for (std::size_t p = 0; p < shards.size(); ++p) {
+    for (const std::uint32_t row : shards[p]) owners[file.services[row]].insert(p);
+  }
+  CHECK(owners.size() == 9);
+  for (const auto& [service, parties] : owners) CHECK(parties.size() <= 2);
+}
+
+TEST_CASE("quantity makes sizes uneven and leaves the mix alone") {
+  const RawFile file = file_of(20000, 8);
+  const auto shards = partition(file, {PartitionKind::kQuantity, 0.5}, 10, 2);
+  const auto [low, high] =
+      std::ranges::minmax_element(shards, {}, [](const auto& shard) { return shard.size(); });
+  CHECK(high->size() > 4 * low->size());
+  const std::vector<std::uint32_t> all = [&] {
+    std::vector<std::uint32_t> rows(file.rows());
+    std::iota(rows.begin(), rows.end(), 0U);
+    return rows;
+  }();
+  const double normal = static_cast<double>(rows_with(file, all, 0)) / 20000;
+  const auto size = static_cast<double>(high->size());
+  // Five standard deviations of a share drawn without replacement, at most.
+  CHECK(std::abs(static_cast<double>(rows_with(file, *high, 0)) / size - normal) <
+        5 * std::sqrt(normal * (1 - normal) / size));
+}
+
+TEST_CASE("a zero-day attack is held out, or one party's alone, whatever the kind") {
+  const RawFile file = file_of(3000, 9);
+  for (const PartitionKind kind : kKinds) {
+    CAPTURE(to_string(kind));
+    PartitionSettings settings{kind};
+    settings.zero_day = "neptune";
+    for (const std::optional<std::uint32_t> party :
+         {std::optional<std::uint32_t>(), std::optional<std::uint32_t>(3)}) {
+      settings.zero_day_party = party;
+      const auto shards = partition(file, settings, 6, 4);
+      std::size_t rows = 0;
+      for (std::uint32_t p = 0; p < shards.size(); ++p) {
+        CHECK(std::ranges::is_sorted(shards[p]));
+        rows += shards[p].size();
+        const std::size_t found = rows_with(file, shards[p], 2);
+        CHECK((found > 0) == (party == p));
+      }
+      const auto neptune = static_cast<std::size_t>(std::ranges::count(file.attacks, 2));
+      CHECK(rows == (party ? 3000 : 3000 - neptune));
+    }
+  }
+  PartitionSettings settings;
+  settings.zero_day = "nepture";
+  CHECK_THROWS_WITH_AS((void)partition(file, settings, 6, 4),
+                       doctest::Contains("no 'nepture'; they have normal, smurf, neptune"),
+                       ConfigError);
 }
 
 TEST_CASE("iid shards differ in size by at most one row") {

@@ -12,6 +12,7 @@
 #include "shared/core/file.h"
 #include "shared/core/seeded_random.h"
 #include "shared/settings/fields.h"
+#include "tests/support/consistent.h"
 
 namespace {
 
@@ -255,13 +256,7 @@ TEST_CASE("the resolved scenario reads back as the same settings") {
         }
       }
     }
-    // What does not go together is another test's.
-    apply_algorithm(settings, [](std::string_view) { return false; });
-    settings.parties = std::max(settings.parties, 6U);
-    settings.sampling = {random.below(2) == 0 ? 0 : 3 + settings.parties % 3, 0};
-    settings.local.steps = 1 + settings.local.steps % 10;
-    settings.local.batch_rows = 1 + settings.local.batch_rows % 1000;
-    if (settings.algorithm != "fedsgd") settings.privacy.noise = 0;
+    test::make_consistent(settings);
     const std::string yaml = to_yaml(settings);
     INFO(yaml);
     CHECK(same(parse_scenario(yaml, "x.yaml"), settings));

@@ -13,6 +13,7 @@
 #include "shared/core/seeded_random.h"
 #include "shared/settings/fields.h"
 #include "shared/settings/role_file.h"
+#include "tests/support/consistent.h"
 #include "tests/support/temp_dir.h"
 
 namespace {
@@ -83,6 +84,7 @@ json any_allowed(const Field& field, SeededRandom& random) {
 Settings any_settings(SeededRandom& random) {
   Settings settings;
   for (const Field& field : fields_of(settings)) set(field, any_allowed(field, random));
+  test::make_consistent(settings);
   return settings;
 }
 
@@ -114,6 +116,31 @@ TEST_CASE("the quorum is two thirds, rounded up, and at least three") {
   CHECK(quorum_of(6) == 4);
   CHECK(quorum_of(10) == 7);
   CHECK(quorum_of(1000) == 667);
+}
+
+TEST_CASE("a gradient round has the quorum of its sample") {
+  Settings settings;
+  settings.parties = 20;
+  CHECK(gradient_quorum_of(settings) == 14);
+  settings.sampling.parties = 9;
+  CHECK(gradient_quorum_of(settings) == 6);
+  settings.sampling.parties = 3;
+  CHECK(gradient_quorum_of(settings) == 3);
+}
+
+TEST_CASE("a zero-day attack is known to nobody or to one party that there is") {
+  Settings settings;
+  settings.parties = 4;
+  CHECK_FALSE(zero_day_party_of(settings));
+  settings.data.zero_day.known_to = "party-3";
+  CHECK(zero_day_party_of(settings) == 3U);
+  for (const char* wrong :
+       {"party-4", "party-", "party-x", "party--1", "3", "everybody", "party-1x"}) {
+    settings.data.zero_day.known_to = wrong;
+    CHECK_THROWS_WITH_AS((void)zero_day_party_of(settings), doctest::Contains("party-0 to party-3"),
+                         ConfigError);
+    CHECK_THROWS_AS(require_consistent(settings), ConfigError);
+  }
 }
 
 TEST_CASE("every member of Settings is a field, and keys are unique") {
@@ -166,7 +193,7 @@ TEST_CASE("a missing, unknown or mistyped key is named with its dots") {
   json missing = good;
   missing["data"]["partition"].erase("alpha");
   CHECK(refusal([&] { (void)settings_from_json(missing); }) == "data.partition.alpha: is missing");
-  CHECK(with("/local/steps", 3) == "unknown key 'local.steps'");
+  CHECK(with("/local/batches", 3) == "unknown key 'local.batches'");
   CHECK(with("/data.source", "kdd99") == "unknown key 'data.source'");
   CHECK(with("/data/partition.kind", "iid") == "unknown key 'data.partition.kind'");
   CHECK(with("/local", 3) == "local: an object is expected");

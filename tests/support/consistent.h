@@ -1,0 +1,21 @@
+// Settings drawn at random, made to go together.
+#pragma once
+
+#include <algorithm>
+
+#include "shared/settings/settings.h"
+
+namespace blindsum::test {
+
+inline void make_consistent(settings::Settings& settings) {
+  apply_algorithm(settings, [](std::string_view) { return false; });
+  settings.parties = std::max(settings.parties, 6U);
+  settings.sampling.parties = settings.sampling.parties % 2 == 0 ? 0 : 3 + settings.parties % 3;
+  settings.sampling.extra = settings.sampling.parties > 0 ? settings.sampling.extra % 2 : 0;
+  settings.local.steps = 1 + settings.local.steps % 10;
+  settings.local.batch_rows = 1 + settings.local.batch_rows % 1000;
+  settings.data.zero_day.known_to = settings.seed % 2 == 0 ? "nobody" : "party-5";
+  if (settings.algorithm != "fedsgd") settings.privacy.noise = 0;
+}
+
+}  // namespace blindsum::test
