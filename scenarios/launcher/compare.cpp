@@ -45,8 +45,8 @@ std::map<std::uint32_t, std::string> digests_of(const std::filesystem::path& run
 // Comparison is one call of compare. Its json is compare.json as far as it has come.
 class Comparison {
  public:
-  Comparison(const RunOptions& options, Progress& progress, std::uint32_t seeds)
-      : options_(options), progress_(progress), seeds_(seeds) {}
+  Comparison(const RunOptions& options, Progress& progress, std::uint32_t seeds, Scope scope)
+      : options_(options), progress_(progress), seeds_(seeds), scope_(scope) {}
 
   RunResult go() {
     std::filesystem::create_directories(options_.folder);
@@ -101,6 +101,10 @@ class Comparison {
                   " parties alone on its own shard");
     AloneTraining alone = train_alone(seed.settings, *workload, progress_, *options_.stop);
     if (!keep_alone(seed, alone)) return false;
+    if (scope_ == Scope::kBaselines) {
+      json_["seeds"].push_back(number);
+      return true;
+    }
     progress_.say("federated_float: the same federation in floating point");
     const Training in_float =
         train_federated_float(seed.settings, *workload, progress_, *options_.stop);
@@ -246,6 +250,7 @@ class Comparison {
   const RunOptions& options_;
   Progress& progress_;
   std::uint32_t seeds_;
+  Scope scope_;
   std::optional<DataSource> data_;
   json json_ = json::object();
   Ending ending_;
@@ -253,8 +258,8 @@ class Comparison {
 
 }  // namespace
 
-RunResult compare(const RunOptions& options, Progress& progress, std::uint32_t seeds) {
-  return Comparison(options, progress, seeds).go();
+RunResult compare(const RunOptions& options, Progress& progress, std::uint32_t seeds, Scope scope) {
+  return Comparison(options, progress, seeds, scope).go();
 }
 
 std::optional<std::uint32_t> first_difference(const std::filesystem::path& run,

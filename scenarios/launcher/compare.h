@@ -19,8 +19,10 @@ namespace blindsum::launcher {
 // run that did not end well, or kIntegrity when an encrypted run and its integer run end in
 // different models. The summary is compare.json (format: scenarios/README.md); it is written
 // whatever happened, with "status" and "reason".
+// With kBaselines only the two are trained that need no federation: centralized, and each alone.
+enum class Scope : std::uint8_t { kAll, kBaselines };
 [[nodiscard]] RunResult compare(const RunOptions& options, Progress& progress,
-                                std::uint32_t seeds = 1);
+                                std::uint32_t seeds = 1, Scope scope = Scope::kAll);
 
 // comparison_table formats compare.json for people: one row a run, and who gains what.
 [[nodiscard]] std::string comparison_table(const nlohmann::json& comparison);

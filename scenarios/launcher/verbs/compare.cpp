@@ -16,11 +16,14 @@ void add_compare(CLI::App& app, Job& job) {
   verb->add_option("--seeds", *seeds, "Repeat everything with as many seeds: mean ± deviation")
       ->check(CLI::Range(1U, 100U))
       ->capture_default_str();
+  const auto baselines = std::make_shared<bool>(false);
+  verb->add_flag("--baselines", *baselines,
+                 "Only what needs no federation: centralized, and each party alone");
   verb->footer("Example: blindsum compare scenarios/kdd-quick.yaml --seeds 3");
-  verb->callback([arguments, seeds, &job] {
+  verb->callback([arguments, seeds, baselines, &job] {
     job = [=] {
       const auto work = [&](const RunOptions& options, Progress& progress) {
-        return compare(options, progress, *seeds);
+        return compare(options, progress, *seeds, *baselines ? Scope::kBaselines : Scope::kAll);
       };
       return run_job(*arguments, "-compare", work,
                      [](const RunOptions&, const RunResult& result, const Terminal&) {

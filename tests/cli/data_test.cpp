@@ -1,0 +1,151 @@
+// Other files than the contest's, through the programs.
+#include <fstream>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/workspace.h"
+
+namespace blindsum::test {
+namespace {
+
+using json = nlohmann::json;
+
+// make_nsl_kdd rewrites the synthetic pair in `from` as NSL-KDD has its own: no dot, a difficulty.
+void make_nsl_kdd(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::filesystem::create_directories(to);
+  for (const auto& [old_name, new_name] : {std::pair{"kddcup.data_10_percent", "KDDTrain+.txt"},
+                                           std::pair{"corrected", "KDDTest+.txt"}}) {
+    std::ifstream in(from / old_name);
+    std::ofstream out(to / new_name);
+    int row = 0;
+    for (std::string line; std::getline(in, line); ++row) {
+      REQUIRE(line.ends_with('.'));
+      out << line.substr(0, line.size() - 1) << ',' << row % 22 << '\n';
+    }
+    REQUIRE(row > 1000);
+  }
+}
+
+struct NslKdd : Workspace {
+  std::filesystem::path contest = dir.path() / "contest", nsl = dir.path() / "nsl";
+
+  NslKdd() {
+    REQUIRE(blindsum({"data", "synth", contest.string()}).exit_code == 0);
+    make_nsl_kdd(contest, nsl);
+  }
+  // words are those of a run in memory on the files in `folder`.
+  [[nodiscard]] std::vector<std::string> words(const std::string& verb,
+                                               const std::filesystem::path& folder,
+                                               std::vector<std::string> more = {}) const {
+    std::vector<std::string> all{verb,
+                                 scenario.string(),
+                                 "--out",
+                                 (out / folder.filename()).string(),
+                                 "--data",
+                                 folder.string(),
+                                 "--json",
+                                 "--set",
+                                 "data.source=auto"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+};
+
+TEST_CASE_FIXTURE(NslKdd,
+                  "NSL-KDD files train the model that the same records of the contest train") {
+  const Outcome ours = blindsum(words("run", nsl));
+  REQUIRE_MESSAGE(ours.exit_code == 0, ours.err);
+  const json summary = json::parse(ours.out);
+  CHECK(summary.at("data") == "nsl_kdd");
+  const json theirs = json::parse(blindsum(words("run", contest)).out);
+  CHECK(theirs.at("data") == "kdd99-modified");
+  CHECK(summary.at("model_digest") == theirs.at("model_digest"));
+  CHECK(summary.at("confusion") == theirs.at("confusion"));
+
+  const Outcome checked = blindsum({"data", "check", nsl.string()});
+  CHECK(checked.exit_code == 0);
+  CHECK(checked.out.find("KDDTrain+.txt") != std::string::npos);
+  CHECK(checked.out.find("KDD'99") == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(NslKdd, "NSL-KDD files are compared, and a set that is not there is named") {
+  const Outcome compared = blindsum(
+      words("compare", nsl,
+            {"--set", "rounds=3", "--set", "cipher=paillier", "--set", "paillier.key_bits=2048"}));
+  REQUIRE_MESSAGE(compared.exit_code == 0, compared.err);
+  const json comparison = json::parse(compared.out);
+  CHECK(comparison.at("identical") == true);
+  CHECK(comparison.at("federated_encrypted").at("data") == "nsl_kdd");
+
+  const Outcome other = blindsum(words("run", nsl, {"--set", "data.source=csv"}));
+  CHECK(other.exit_code == 3);
+  CHECK(other.err.find("neither train.csv nor train.csv.gz is there") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(NslKdd, "the summary says what a zero-day attack is taken for") {
+  const auto summary_of = [&](const std::string& known_to) {
+    const Outcome outcome = blindsum(words(
+        "run", contest,
+        {"--set", "data.zero_day.attack=smurf", "--set", "data.zero_day.known_to=" + known_to}));
+    REQUIRE_MESSAGE(outcome.exit_code == 0, outcome.err);
+    std::filesystem::remove_all(out);
+    return json::parse(outcome.out);
+  };
+  std::ifstream test(contest / "corrected");
+  std::uint64_t rows = 0;
+  for (std::string line; std::getline(test, line);) rows += line.ends_with(",smurf.") ? 1 : 0;
+  REQUIRE(rows > 0);
+  for (const std::string known_to : {"nobody", "party-1"}) {
+    const json summary = summary_of(known_to);
+    const json& zero_day = summary.at("zero_day");
+    CHECK(zero_day.at("attack") == "smurf");
+    CHECK(zero_day.at("known_to") == known_to);
+    CHECK(zero_day.at("test_rows") == rows);
+    CHECK(zero_day.at("taken_for_its_class") <= zero_day.at("taken_for_an_attack"));
+    CHECK(zero_day.at("taken_for_an_attack") <= rows);
+    // Its class is dos, whose records in the test set are these and others.
+    CHECK(zero_day.at("taken_for_its_class") <= summary.at("confusion")[1][1]);
+  }
+  const Outcome unknown = blindsum(words("run", contest, {"--set", "data.zero_day.attack=smruf"}));
+  CHECK(unknown.exit_code == 2);
+  CHECK(unknown.err.find("smurf") != std::string::npos);
+}
+
+TEST_CASE(
+    "the table of algorithms and partitions is written, and a second call runs nothing again") {
+  const Workspace space;
+  const std::string root = std::filesystem::current_path();
+  const auto out = space.dir.path() / "table";
+  const std::string command =
+      "cd '" + space.dir.path().string() + "' && env -u BLINDSUM_DATA python3 '" + root +
+      "/scenarios/reproduce.py' --quick --programs '" + std::string(std::getenv("BLINDSUM_BIN")) +
+      "' --out '" + out.string() + "'";
+  const Outcome first = space.bash(command);
+  REQUIRE_MESSAGE(first.exit_code == 0, first.err);
+  CHECK(first.err.find("reproduce: 3-iid-fedavg-1") != std::string::npos);
+  CHECK(first.out.find("ended in the same model: sha256:") != std::string::npos);
+  const std::string table = read_text_file(out / "table.md");
+  CHECK(table.starts_with("synthetic data, 1 seed"));
+  for (const char* partition : {"iid", "by-attack"}) {
+    for (const char* training : {"centralized", "local", "fedsgd", "fedavg"}) {
+      CHECK(table.find("| 3 | " + std::string(partition) + " | " + training + " | ") !=
+            std::string::npos);
+    }
+  }
+  // The figure in the table is the one of the run.
+  const json summary = json::parse(read_text_file(out / "cells" / "3-iid-fedsgd-1.json"));
+  char figure[32];
+  std::snprintf(figure, sizeof figure, "| fedsgd | %.2f ",
+                100 * summary["final"]["accuracy"].get<double>());
+  CHECK(table.find(figure) != std::string::npos);
+  CHECK(read_text_file(out / "plot.svg").starts_with("<svg"));
+
+  const Outcome second = space.bash(command);
+  CHECK(second.exit_code == 0);
+  CHECK(second.err.find("reproduce: 3-") == std::string::npos);
+  CHECK(read_text_file(out / "table.md") == table);
+}
+
+}  // namespace
+}  // namespace blindsum::test
