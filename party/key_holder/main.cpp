@@ -1,12 +1,14 @@
 // blindsum-keyholder [--wait SECONDS] ROLE_FILE     runs the key-holder of one federation
 // blindsum-keyholder keygen --out DIR [--bits B]    makes a key set
 // blindsum-keyholder check --keys DIR               checks a key set
+// blindsum-keyholder crypt VERB …                   encrypted numbers: see 'blindsum crypt --help'
 #include <iostream>
 #include <string>
 #include <string_view>
 
 #include <CLI/CLI.hpp>
 
+#include "party/key_holder/crypt.h"
 #include "party/key_holder/key_store.h"
 #include "party/key_holder/make.h"
 #include "shared/core/file.h"
@@ -62,7 +64,8 @@ int run(int argc, char** argv) {
         return program;
       },
       "blindsum-keyholder keygen --out DIR [--bits B]   makes a key set\n"
-      "blindsum-keyholder check --keys DIR              checks a key set");
+      "blindsum-keyholder check --keys DIR              checks a key set\n"
+      "blindsum-keyholder crypt VERB …                  encrypted numbers, JSON");
 }
 
 }  // namespace
@@ -70,8 +73,8 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   open_standard_streams();
   const std::string_view verb = argc > 1 ? argv[1] : "";
-  if (verb != "keygen" && verb != "check") return run(argc, argv);
-  CLI::App app{"Makes and checks key sets."};
+  if (verb != "keygen" && verb != "check" && verb != "crypt") return run(argc, argv);
+  CLI::App app{"Makes and checks key sets, and encrypts and decrypts numbers."};
   std::string directory;
   std::size_t bits = 3072;
   auto* make = app.add_subcommand("keygen", "Make a key set");
@@ -79,6 +82,10 @@ int main(int argc, char** argv) {
   make->add_option("--bits", bits, "Modulus bits")->check(CLI::IsMember({2048, 3072, 4096}));
   auto* test = app.add_subcommand("check", "Check a key set");
   test->add_option("--keys", directory, "Directory of the key set")->required();
+  auto* crypt = app.add_subcommand("crypt", "Encrypted numbers in python-paillier's JSON");
+  key_holder::CryptCommand command;
+  key_holder::add_crypt_verbs(*crypt,
+                              [&](const key_holder::CryptCommand& chosen) { command = chosen; });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -86,7 +93,9 @@ int main(int argc, char** argv) {
   }
   try {
     role::forbid_core_files();
-    const int code = *make ? keygen(directory, bits) : check(directory);
+    const int code = *crypt  ? key_holder::run_crypt(command)
+                     : *make ? keygen(directory, bits)
+                             : check(directory);
     if (!std::cout.flush()) throw ConfigError("standard output cannot be written");
     return code;
   } catch (const std::exception& error) {

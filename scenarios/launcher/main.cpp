@@ -38,6 +38,7 @@ int run(int argc, char** argv) {
   launcher::add_prepare(app, job);
   launcher::add_supervise(app, job);
   launcher::add_keys(app, job);
+  launcher::add_crypt(app, job, {argv + 1, argv + argc});
   launcher::add_data(app, job);
   launcher::add_completion(app, job);
   try {

@@ -1,5 +1,3 @@
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -8,10 +6,9 @@
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "scenarios/launcher/federation.h"
-#include "scenarios/launcher/run.h"
+#include "scenarios/launcher/verbs/key_holder_program.h"
 #include "scenarios/launcher/verbs/verbs.h"
 #include "shared/core/error.h"
 #include "shared/settings/identity.h"
@@ -22,18 +19,6 @@ namespace {
 struct KeysArguments {
   std::string directory, bits = "3072";
 };
-
-// become_key_holder replaces this program by blindsum-keyholder: the launcher itself handles no
-// secret key.
-[[noreturn]] void become_key_holder(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), (programs_directory() / "blindsum-keyholder").string());
-  std::vector<char*> raw;
-  raw.reserve(arguments.size() + 1);
-  for (std::string& argument : arguments) raw.push_back(argument.data());
-  raw.push_back(nullptr);
-  execv(raw[0], raw.data());
-  throw Error(arguments[0] + ": cannot be started: " + std::strerror(errno));
-}
 
 // make_identity_files writes DIR/identity.secret and DIR/identity.json.
 int make_identity_files(const std::filesystem::path& directory, const std::string& role) {

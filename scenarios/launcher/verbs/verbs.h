@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -28,6 +29,10 @@ void add_data(CLI::App& app, Job& job);
 // add_compose adds the verb that writes files for containers; `command` is the command line that
 // was given, for their first line.
 void add_compose(CLI::App& app, Job& job, const std::string& command);
+
+// add_crypt adds the verbs for encrypted numbers; `arguments` are the words of the command line,
+// handed on to blindsum-keyholder.
+void add_crypt(CLI::App& app, Job& job, std::vector<std::string> arguments);
 
 // add_completion adds the verb that prints a completion script for bash: of all verbs and options
 // that `app` has when it is run.
