@@ -225,7 +225,7 @@ std::string EncodedNumber::to_decimal() const {
   Integer digits;  // value · 10^places
   if (places == 0) {
     mpz_mul_2exp(digits.get(), mantissa.magnitude.get(),
-                 static_cast<mp_bitcnt_t>(kBitsPerDigit * exponent_));
+                 kBitsPerDigit * static_cast<mp_bitcnt_t>(exponent_));
     return sign + digits.to_decimal();
   }
   // m / 2^places = m · 5^places / 10^places
@@ -244,7 +244,7 @@ bool EncodedNumber::is_whole() const {
   const Mantissa mantissa = mantissa_of(*this);
   if (mantissa.magnitude.bits() == 0 || exponent_ >= 0) return true;
   return mpz_scan1(mantissa.magnitude.get(), 0) >=
-         static_cast<mp_bitcnt_t>(-kBitsPerDigit * exponent_);
+         kBitsPerDigit * static_cast<mp_bitcnt_t>(-exponent_);
 }
 
 EncodedNumber EncodedNumber::decrease_exponent_to(std::int32_t exponent) const {

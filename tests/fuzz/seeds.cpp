@@ -15,6 +15,8 @@
 #include "scenarios/launcher/scenario.h"
 #include "shared/core/file.h"
 #include "shared/core/seeded_random.h"
+#include "shared/crypto/number_json.h"
+#include "shared/crypto/secret/secret_key_json.h"
 #include "shared/data/kdd.h"
 #include "shared/data/synthetic.h"
 #include "shared/report/records.h"
@@ -87,6 +89,25 @@ Seeds ciphertexts() {
           {"n", blob_from(key.public_key().modulus())},
           {"p", blob_from(from_hex(test::kInsecureTestKeys[0].p))},
           {"large", blob_from(Bytes(width, 0xff))}};
+}
+
+// number_texts are what the target number_json takes: a byte that says of what kind, and a text.
+Seeds number_texts() {
+  const crypto::SecretKey key = test::insecure_test_key(512);
+  const std::string pub = crypto::public_key_to_json(key.public_key(), "a comment");
+  const SecretBytes secret = crypto::secret_key_to_json(key, "a", "b");
+  const auto text_of = [](char kind, std::string_view text) {
+    return bytes_of(kind + std::string(text));
+  };
+  return {{"public_key", text_of(0, pub)},
+          {"private_key",
+           text_of(1, {reinterpret_cast<const char*>(secret.bytes().data()), secret.size()})},
+          {"encrypted", text_of(2, R"({"v": "16", "e": -32})")},
+          {"encrypted_high", text_of(2, R"({"v": "1", "e": 16384})")},
+          {"encrypted_low", text_of(2, R"({"e": -16384, "v": "123456789012345678901234567890"})")},
+          {"whole", text_of(3, "-123456789012345678901234567890")},
+          {"real", text_of(3, "-3.25e-7")},
+          {"half", text_of(3, "9007199254740993.0")}};
 }
 
 Seeds role_files() {
@@ -273,13 +294,21 @@ Seeds programs() {
 }
 
 const std::map<std::string, std::function<Seeds()>> kTargets{
-    {"message", messages},       {"public_key", public_keys},
-    {"secret_key", secret_keys}, {"ciphertexts", ciphertexts},
-    {"role_file", role_files},   {"scenario", scenarios},
-    {"kdd", kdd_files},          {"safetensors", tensors},
-    {"records", records},        {"table", tables},
-    {"identity", identities},    {"journal", journals},
-    {"coordinator", programs},   {"key_holder", programs},
+    {"message", messages},
+    {"public_key", public_keys},
+    {"secret_key", secret_keys},
+    {"ciphertexts", ciphertexts},
+    {"number_json", number_texts},
+    {"role_file", role_files},
+    {"scenario", scenarios},
+    {"kdd", kdd_files},
+    {"safetensors", tensors},
+    {"records", records},
+    {"table", tables},
+    {"identity", identities},
+    {"journal", journals},
+    {"coordinator", programs},
+    {"key_holder", programs},
     {"party", programs},
 };
 
