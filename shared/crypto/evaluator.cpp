@@ -143,4 +143,27 @@ CiphertextVector Evaluator::linear_combinations(const CiphertextVector& a,
   return result;
 }
 
+CiphertextVector Evaluator::packed_combinations(const CiphertextVector& a,
+                                                std::span<const std::int64_t> weights,
+                                                std::size_t rows, std::size_t slots,
+                                                unsigned slot_bits) const {
+  check_ciphertexts(key_, a);
+  if (a.size() == 0 || rows == 0 || slots == 0 || weights.size() != a.size() * slots * rows) {
+    throw CryptoError(std::to_string(weights.size()) + " weights are not " + std::to_string(rows) +
+                      " rows of " + std::to_string(slots) + " slots for " +
+                      std::to_string(a.size()) + " ciphertexts");
+  }
+  const std::int64_t limit =
+      std::int64_t{1} << std::clamp<int>(
+          static_cast<int>(slot_bits) - int{kernels::PublicContext::kSlotMargin}, 0, 62);
+  if (std::ranges::any_of(weights, [=](std::int64_t w) { return w <= -limit || w >= limit; })) {
+    throw CryptoError("a weight is too large for slots of " + std::to_string(slot_bits) + " bits");
+  }
+  const CiphertextVector inverses = negate(a);
+  CiphertextVector result(rows, key_.ciphertext_limbs());
+  key_.impl().context->multi_exponentiate_slots(a.limbs(), inverses.limbs(), weights, slots,
+                                                slot_bits, *pool_, result.limbs());
+  return result;
+}
+
 }  // namespace blindsum::crypto

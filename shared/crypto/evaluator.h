@@ -43,6 +43,20 @@ class Evaluator {
                                                      std::span<const std::int64_t> weights,
                                                      std::size_t rows) const;
 
+  // packed_combinations returns encryptions of Σ_s 2^(s·slot_bits) · Σ_i w_jsi·m_i mod n: `slots`
+  // linear combinations in one ciphertext, so that one decryption opens them all. `weights` has,
+  // for each of the `rows` results, `slots` rows of as many weights as there are ciphertexts. A sum
+  // that is negative borrows from the slot above: add 2^(slot_bits − 1) to every slot, by
+  // add_plain, before it is opened. Formula: Π_i c_i^{E_ji}, E_ji = Σ_s w_jsi·2^(s·slot_bits). Cost
+  // per row: slots·slot_bits squarings and, for each weight, a product a digit of 4 bits; once, 8
+  // powers of every c_i and of its inverse. Security: as
+  // linear_combinations. Throws CryptoError when sizes do not match, slot_bits < 5 + bits of the
+  // largest |weight|, or a ciphertext is not a unit.
+  [[nodiscard]] CiphertextVector packed_combinations(const CiphertextVector& a,
+                                                     std::span<const std::int64_t> weights,
+                                                     std::size_t rows, std::size_t slots,
+                                                     unsigned slot_bits) const;
+
  private:
   PublicKey key_;
   ThreadPool* pool_;

@@ -90,6 +90,60 @@ TEST_CASE("linear combinations are NTL's powers, and decrypt to those of the pla
   }
 }
 
+TEST_CASE("packed combinations are one ciphertext of many sums, exactly the powers of slots") {
+  INFO("seed ", kSeed);
+  ThreadPool pool(2);
+  for (const std::size_t bits : {512UL, 2048UL}) {
+    const SecretKey secret = insecure_test_key(bits);
+    const PublicKey key = secret.public_key();
+    const Encryptor encryptor(key, Randomizer::kShort, pool);
+    const Evaluator evaluator(key, pool);
+    const NTL::ZZ n_squared = sqr(crypto::to_zz(key.modulus_limbs()));
+    for (const std::size_t inputs : {1, 3, 9, 41}) {
+      SeededRandom random(kSeed, "packed", {bits, inputs});
+      const CiphertextVector c = encryptor.encrypt(random_plaintexts(random, key, inputs));
+      for (const unsigned weight_bits : {1, 3, 4, 7, 8, 11}) {
+        if (bits > 512 && weight_bits != 7) continue;
+        const unsigned slot_bits = weight_bits + 5 + weight_bits % 3;
+        for (const bool has_negative : {false, true}) {
+          const std::size_t rows = 1 + random.below(9);
+          const std::size_t slots = 1 + random.below(6);
+          CAPTURE(inputs);
+          CAPTURE(weight_bits);
+          CAPTURE(rows);
+          CAPTURE(slots);
+          const std::int64_t most = (std::int64_t{1} << weight_bits) - 1;
+          std::vector<std::int64_t> weights(rows * slots * inputs);
+          for (std::int64_t& weight : weights) {
+            // Every third at an edge.
+            weight = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(most) + 1));
+            if (random.below(3) == 0) weight = most;
+            if (has_negative && random.below(2) == 0) weight = -weight;
+          }
+          const auto result = evaluator.packed_combinations(c, weights, rows, slots, slot_bits);
+          REQUIRE(result.size() == rows);
+          for (std::size_t j = 0; j < rows; ++j) {
+            NTL::ZZ expected(1);
+            for (std::size_t s = 0; s < slots; ++s) {
+              const auto row = std::span(weights).subspan((j * slots + s) * inputs, inputs);
+              const NTL::ZZ shift = NTL::power2_ZZ(static_cast<long>(s * slot_bits));
+              expected = MulMod(
+                  expected, PowerMod(expected_row(c, row, n_squared), shift, n_squared), n_squared);
+            }
+            CHECK(crypto::to_zz(result[j]) == expected);
+          }
+        }
+      }
+    }
+    const CiphertextVector c = encryptor.encrypt(PlaintextVector(2, key.plaintext_limbs()));
+    const std::vector<std::int64_t> weights{1, -15};
+    CHECK_NOTHROW((void)evaluator.packed_combinations(c, weights, 1, 1, 9));
+    CHECK_THROWS_AS((void)evaluator.packed_combinations(c, weights, 1, 1, 8), CryptoError);
+    CHECK_THROWS_AS((void)evaluator.packed_combinations(c, weights, 1, 2, 9), CryptoError);
+    CHECK_THROWS_AS((void)evaluator.packed_combinations(c, {}, 0, 1, 9), CryptoError);
+  }
+}
+
 TEST_CASE("every edge weight alone, and rows of the same weight, give NTL's powers") {
   ThreadPool pool(1);
   const PublicKey key = insecure_test_key(512).public_key();

@@ -311,6 +311,17 @@ class IfmaPublicContext : public PublicContext {
     multiply_parts(*this, width, products, out);
   }
 
+  void multi_exponentiate_slots(ConstLimbs bases, ConstLimbs inverses,
+                                std::span<const std::int64_t> weights, std::size_t slots,
+                                unsigned slot_bits, ThreadPool& pool, Limbs out) const override {
+    if (out.empty()) return;
+    const std::size_t width = 2 * limbs_;
+    const SlotRows rows(weights, slots, slot_bits, out.size() / width, kLanes * pool.threads());
+    std::vector<std::uint64_t> products(rows.rows() * width);
+    ifma_multi_exponentiate(n_, r3_, one_, limbs_, bases, inverses, rows, pool, products);
+    multiply_parts(*this, width, products, out);
+  }
+
  private:
   static Digits minus_r2(const Modulus& n) {
     return broadcast(n.integer() - n.power_of_r(2) % n.integer(), n.digits());

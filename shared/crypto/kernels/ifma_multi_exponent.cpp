@@ -42,16 +42,17 @@ BLINDSUM_IFMA void store_words(const MutableRows& rows, std::size_t lanes, std::
   }
 }
 
-// OddPowers holds the odd powers of numbers, each a pair of 2·D digits in Montgomery form, and
-// behind them the pair of R.
-class OddPowers {
+// PowerTable holds powers of numbers, the odd ones or 1, 2, 3, …, each a pair of 2·D digits in
+// Montgomery form, and behind them the pair of R.
+class PowerTable {
  public:
-  OddPowers(const Modulus& n, const Digits& r3, std::size_t limbs, std::size_t numbers,
-            std::size_t powers)
+  PowerTable(const Modulus& n, const Digits& r3, std::size_t limbs, std::size_t numbers,
+             std::size_t powers, bool odd)
       : n_(n),
         r3_(r3),
         limbs_(limbs),
         powers_(powers),
+        odd_(odd),
         width_(2 * n.digits()),
         entries_(numbers * powers),
         words_((entries_ + 1) * width_) {
@@ -71,15 +72,16 @@ class OddPowers {
     Digits work(3 * width_ + ring.pair_scratch() + ifma::limb_scratch(width_));
     Digit* const integer = work.data();
     Digit* const power = integer + width_;
-    Digit* const square = power + width_;
-    Digit* const scratch = square + width_;
+    Digit* const step = power + width_;
+    Digit* const scratch = step + width_;
     ifma::load_digits(integer, width_, ifma::rows_of(numbers, 2 * limbs_, first), 2 * limbs_,
                       scratch);
     ring.from_integer(power, power + n_.digits(), integer);
     ring.multiply(power, power, r3_.data(), scratch);
-    if (powers_ > 1) ring.square(square, power, scratch);
+    std::copy_n(power, width_, step);
+    if (powers_ > 1 && odd_) ring.square(step, power, scratch);
     for (std::size_t j = 0; j < powers_; ++j) {
-      if (j > 0) ring.multiply(power, power, square, scratch);
+      if (j > 0) ring.multiply(power, power, step, scratch);
       MutableRows rows{};
       for (std::size_t l = 0; l < lanes; ++l) {
         rows.lane[l] = &words_[((offset + first + l) * powers_ + j) * width_];
@@ -93,6 +95,7 @@ class OddPowers {
   const Digits& r3_;
   std::size_t limbs_;
   std::size_t powers_;
+  bool odd_;
   std::size_t width_;
   std::size_t entries_;
   std::vector<std::uint64_t> words_;
@@ -100,7 +103,7 @@ class OddPowers {
 
 // multiply_rows makes the products of up to eight rows. At every bit, each lane takes its next term
 // or, when it has no more, 1.
-BLINDSUM_IFMA void multiply_rows(const Modulus& n, const Digits& one, const OddPowers& table,
+BLINDSUM_IFMA void multiply_rows(const Modulus& n, const Digits& one, const PowerTable& table,
                                  const WeightRows& rows, std::size_t first, std::size_t lanes,
                                  std::size_t limbs, const MutableRows& out) {
   const Ring& ring = n.ring();
@@ -136,15 +139,48 @@ BLINDSUM_IFMA void multiply_rows(const Modulus& n, const Digits& one, const OddP
   n.store(out, lanes, limbs, product);
 }
 
-}  // namespace
+// multiply_rows makes the products of up to eight rows of slots.
+BLINDSUM_IFMA void multiply_rows(const Modulus& n, const Digits& one, const PowerTable& table,
+                                 const SlotRows& rows, std::size_t first, std::size_t lanes,
+                                 std::size_t limbs, const MutableRows& out) {
+  const Ring& ring = n.ring();
+  const std::size_t width = 2 * n.digits();
+  Digits work(2 * width + ring.pair_scratch());
+  Digit* const product = work.data();
+  Digit* const factor = product + width;
+  Digit* const scratch = factor + width;
+  ConstRows entries{};
+  std::fill_n(entries.lane, kLanes, table.unit());
+  load_words(product, width, entries);
+  for (std::size_t place = 0; place < rows.places(); ++place) {
+    for (std::size_t i = 0; i < rows.terms(); ++i) {
+      bool is_one = true;
+      for (std::size_t l = 0; l < lanes; ++l) {
+        const std::uint32_t entry = rows.entry(first + l, place, i);
+        entries.lane[l] = entry == SlotRows::kNone ? table.unit() : table.entry(entry);
+        is_one = is_one && entry == SlotRows::kNone;
+      }
+      if (is_one) continue;
+      load_words(factor, width, entries);
+      ring.multiply(product, product, factor, scratch);
+    }
+    for (std::size_t i = rows.squarings(place); i > 0; --i) {
+      ring.square(product, product, scratch);
+    }
+  }
+  ring.multiply(product, product, one.data(), scratch);
+  n.store(out, lanes, limbs, product);
+}
 
-void ifma_multi_exponentiate(const Modulus& n, const Digits& r3, const Digits& one,
-                             std::size_t limbs, ConstLimbs bases, ConstLimbs inverses,
-                             const WeightRows& rows, ThreadPool& pool, Limbs out) {
+template <class RowsType>
+void multi_exponentiate(const Modulus& n, const Digits& r3, const Digits& one, std::size_t limbs,
+                        ConstLimbs bases, ConstLimbs inverses, const RowsType& rows,
+                        bool has_inverses, std::size_t powers, bool odd, ThreadPool& pool,
+                        Limbs out) {
   const std::size_t inputs = bases.size() / (2 * limbs);
   const std::size_t groups = (inputs + kLanes - 1) / kLanes;
-  const std::size_t signs = rows.has_negative() ? 2 : 1;
-  OddPowers table(n, r3, limbs, signs * inputs, rows.odd_powers());
+  const std::size_t signs = has_inverses ? 2 : 1;
+  PowerTable table(n, r3, limbs, signs * inputs, powers, odd);
   pool.parallel_for(signs * groups, [&](std::size_t i) {
     table.fill(i < groups ? bases : inverses, i % groups * kLanes, i < groups ? 0 : inputs);
   });
@@ -153,6 +189,22 @@ void ifma_multi_exponentiate(const Modulus& n, const Digits& r3, const Digits& o
     multiply_rows(n, one, table, rows, first, std::min(kLanes, rows.rows() - first), 2 * limbs,
                   ifma::output_rows(out, 2 * limbs, first));
   });
+}
+
+}  // namespace
+
+void ifma_multi_exponentiate(const Modulus& n, const Digits& r3, const Digits& one,
+                             std::size_t limbs, ConstLimbs bases, ConstLimbs inverses,
+                             const WeightRows& rows, ThreadPool& pool, Limbs out) {
+  multi_exponentiate(n, r3, one, limbs, bases, inverses, rows, rows.has_negative(),
+                     rows.odd_powers(), true, pool, out);
+}
+
+void ifma_multi_exponentiate(const Modulus& n, const Digits& r3, const Digits& one,
+                             std::size_t limbs, ConstLimbs bases, ConstLimbs inverses,
+                             const SlotRows& rows, ThreadPool& pool, Limbs out) {
+  multi_exponentiate(n, r3, one, limbs, bases, inverses, rows, true, SlotRows::kPowers, false, pool,
+                     out);
 }
 
 }  // namespace blindsum::crypto::kernels

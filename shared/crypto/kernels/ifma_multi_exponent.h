@@ -13,5 +13,9 @@ void ifma_multi_exponentiate(const ifma::Modulus& n, const ifma::Digits& r3,
                              const ifma::Digits& one, std::size_t limbs, ConstLimbs bases,
                              ConstLimbs inverses, const WeightRows& rows, ThreadPool& pool,
                              Limbs out);
+void ifma_multi_exponentiate(const ifma::Modulus& n, const ifma::Digits& r3,
+                             const ifma::Digits& one, std::size_t limbs, ConstLimbs bases,
+                             ConstLimbs inverses, const SlotRows& rows, ThreadPool& pool,
+                             Limbs out);
 
 }  // namespace blindsum::crypto::kernels

@@ -101,6 +101,15 @@ class PublicContext {
   virtual void multi_exponentiate(ConstLimbs bases, ConstLimbs inverses,
                                   std::span<const std::int64_t> weights, ThreadPool& pool,
                                   Limbs out) const = 0;
+
+  // multi_exponentiate_slots: out[j] = Π_i bases[i]^{E_ji} mod n², E_ji = Σ_s
+  // w_jsi·2^(s·slot_bits). Weights as above, for each number of `out` `slots` rows of them, one
+  // after the other; the inverses are always needed; slot_bits >= kSlotMargin + bits of the largest
+  // |w|.
+  static constexpr unsigned kSlotMargin = 5;
+  virtual void multi_exponentiate_slots(ConstLimbs bases, ConstLimbs inverses,
+                                        std::span<const std::int64_t> weights, std::size_t slots,
+                                        unsigned slot_bits, ThreadPool& pool, Limbs out) const = 0;
 };
 
 // Kernel makes contexts. One object per kernel, alive for the whole program.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 
 namespace blindsum::crypto::kernels {
 namespace {
@@ -61,6 +62,59 @@ WeightRows::Terms WeightRows::terms(std::size_t row) const {
   return terms;
 }
 
+SlotRows::SlotRows(std::span<const std::int64_t> weights, std::size_t slots, unsigned slot_bits,
+                   std::size_t outputs, std::size_t at_once)
+    : outputs_(outputs),
+      slots_(slots),
+      slot_bits_(slot_bits),
+      inputs_(weights.size() / (outputs * slots)),
+      parts_(std::clamp<std::size_t>(at_once / outputs, 1, std::max<std::size_t>(inputs_, 1))) {
+  std::uint64_t largest = 0;
+  for (const std::int64_t weight : weights) largest = std::max(largest, magnitude(weight));
+  // The highest digit reaches 8, so that digits_each of them go up to 8·16^(digits_each − 1).
+  const auto bits = static_cast<unsigned>(std::bit_width(largest));
+  digits_each_ = std::max<std::size_t>(1, (bits + kWindow - 1) / kWindow);
+  if (bits == digits_each_ * kWindow && bits > 0) ++digits_each_;
+  digits_.resize(weights.size() * digits_each_);
+  constexpr auto kHalf = std::int64_t{1} << (kWindow - 1);
+  for (std::size_t at = 0; at < weights.size(); ++at) {
+    // Within an output: slot s is the (slots − 1 − s)-th group of places.
+    const std::size_t row = at / inputs_;
+    const std::size_t slot = row % slots_;
+    const std::size_t group = (row - slot + slots_ - 1 - slot) * digits_each_;
+    std::int64_t rest = weights[at];
+    for (std::size_t d = digits_each_; d-- > 0;) {
+      // What is left is divisible by 16 after a low digit was taken off; the last takes it all.
+      std::int64_t digit = rest;
+      if (d > 0) {
+        digit = rest & (2 * kHalf - 1);
+        if (digit >= kHalf) digit -= 2 * kHalf;
+      }
+      digits_[(group + d) * inputs_ + at % inputs_] = static_cast<std::int8_t>(digit);
+      rest = (rest - digit) / (2 * kHalf);
+    }
+  }
+}
+
+std::size_t SlotRows::squarings(std::size_t place) const {
+  const auto bit = [this](std::size_t p) {
+    return (slots_ - 1 - p / digits_each_) * slot_bits_ +
+           (digits_each_ - 1 - p % digits_each_) * kWindow;
+  };
+  return place + 1 < places() ? bit(place) - bit(place + 1) : 0;
+}
+
+std::uint32_t SlotRows::entry(std::size_t row, std::size_t place, std::size_t i) const {
+  const std::size_t part = row / outputs_;
+  const std::size_t input = inputs_ * part / parts_ + i;
+  if (input >= inputs_ * (part + 1) / parts_) return kNone;
+  const int digit = digits_[(row % outputs_ * places() + place) * inputs_ + input];
+  if (digit == 0) return kNone;
+  const std::size_t number = digit < 0 ? inputs_ + input : input;
+  return static_cast<std::uint32_t>(number * kPowers + static_cast<std::size_t>(std::abs(digit)) -
+                                    1);
+}
+
 void multiply_parts(const PublicContext& context, std::size_t width, ConstLimbs rows, Limbs out) {
   std::copy_n(rows.begin(), out.size(), out.begin());
   for (std::size_t at = out.size(); at < rows.size(); at += out.size()) {
@@ -68,26 +122,39 @@ void multiply_parts(const PublicContext& context, std::size_t width, ConstLimbs 
   }
 }
 
-void multi_exponentiate(const PairRing& ring, ConstLimbs bases, ConstLimbs inverses,
-                        const WeightRows& rows, ThreadPool& pool, Limbs out) {
+namespace {
+
+// power_table makes, of each base and each inverse, `powers` powers: the odd ones, or 1, 2, 3, ….
+std::vector<std::uint64_t> power_table(const PairRing& ring, ConstLimbs bases, ConstLimbs inverses,
+                                       bool has_negative, std::size_t powers, bool odd,
+                                       ThreadPool& pool) {
   const std::size_t width = 2 * ring.limbs();
   const std::size_t inputs = bases.size() / width;
-  const std::size_t powers = rows.odd_powers();
   const SecretLimbs r_cubed = ring.power_of_r(3);
-  const SecretLimbs unit = ring.power_of_r(1);
-  std::vector<std::uint64_t> table(powers * width * (rows.has_negative() ? 2 : 1) * inputs);
+  std::vector<std::uint64_t> table(powers * width * (has_negative ? 2 : 1) * inputs);
   pool.parallel_for(table.size() / (powers * width), [&](std::size_t i) {
     SecretLimbs scratch(ring.scratch_limbs());
-    std::vector<std::uint64_t> square(width);
     std::uint64_t* const first = &table[i * powers * width];
     const ConstLimbs numbers = i < inputs ? bases : inverses;
     ring.from_integer(first, &numbers[i % inputs * width], scratch.data());
     ring.multiply(first, first, r_cubed.data(), scratch.data());
-    if (powers > 1) ring.square(square.data(), first, scratch.data());
+    std::vector<std::uint64_t> step(first, first + width);
+    if (powers > 1 && odd) ring.square(step.data(), first, scratch.data());
     for (std::size_t j = 1; j < powers; ++j) {
-      ring.multiply(first + j * width, first + (j - 1) * width, square.data(), scratch.data());
+      ring.multiply(first + j * width, first + (j - 1) * width, step.data(), scratch.data());
     }
   });
+  return table;
+}
+
+}  // namespace
+
+void multi_exponentiate(const PairRing& ring, ConstLimbs bases, ConstLimbs inverses,
+                        const WeightRows& rows, ThreadPool& pool, Limbs out) {
+  const std::size_t width = 2 * ring.limbs();
+  const SecretLimbs unit = ring.power_of_r(1);
+  const auto table =
+      power_table(ring, bases, inverses, rows.has_negative(), rows.odd_powers(), true, pool);
   pool.parallel_for(rows.rows(), [&](std::size_t row) {
     SecretLimbs scratch(ring.scratch_limbs());
     std::vector<std::uint64_t> product(unit.begin(), unit.end());
@@ -98,6 +165,31 @@ void multi_exponentiate(const PairRing& ring, ConstLimbs bases, ConstLimbs inver
       if (bit + 1 < terms.size()) ring.square(product.data(), product.data(), scratch.data());
       for (const std::uint32_t entry : terms[bit]) {
         ring.multiply(product.data(), product.data(), &table[entry * width], scratch.data());
+      }
+    }
+    ring.multiply(product.data(), product.data(), one.data(), scratch.data());
+    ring.to_integer(&out[row * width], product.data(), scratch.data());
+  });
+}
+
+void multi_exponentiate(const PairRing& ring, ConstLimbs bases, ConstLimbs inverses,
+                        const SlotRows& rows, ThreadPool& pool, Limbs out) {
+  const std::size_t width = 2 * ring.limbs();
+  const SecretLimbs unit = ring.power_of_r(1);
+  const auto table = power_table(ring, bases, inverses, true, SlotRows::kPowers, false, pool);
+  pool.parallel_for(rows.rows(), [&](std::size_t row) {
+    SecretLimbs scratch(ring.scratch_limbs());
+    std::vector<std::uint64_t> product(unit.begin(), unit.end());
+    std::vector<std::uint64_t> one(width);
+    one[0] = 1;
+    for (std::size_t place = 0; place < rows.places(); ++place) {
+      for (std::size_t i = 0; i < rows.terms(); ++i) {
+        const std::uint32_t entry = rows.entry(row, place, i);
+        if (entry == SlotRows::kNone) continue;
+        ring.multiply(product.data(), product.data(), &table[entry * width], scratch.data());
+      }
+      for (std::size_t i = rows.squarings(place); i > 0; --i) {
+        ring.square(product.data(), product.data(), scratch.data());
       }
     }
     ring.multiply(product.data(), product.data(), one.data(), scratch.data());

@@ -53,6 +53,42 @@ class WeightRows {
   bool has_negative_ = false;
 };
 
+// SlotRows is a matrix of weights for exponents that are made of slots: row j has the exponents
+// E_ji = Σ_s w_jsi·2^(s·slot_bits). Each weight is written with digits of 4 bits, −8 <= d <= 8, at
+// the same places for all, so that rows which go side by side need their factors at the same time;
+// 8 consecutive powers of every number serve. Rows are cut into parts as in WeightRows.
+class SlotRows {
+ public:
+  static constexpr unsigned kWindow = 4;
+  static constexpr std::size_t kPowers = 8;  // 1, 2, …, 8
+
+  SlotRows(std::span<const std::int64_t> weights, std::size_t slots, unsigned slot_bits,
+           std::size_t outputs, std::size_t at_once);
+
+  [[nodiscard]] std::size_t rows() const { return outputs_ * parts_; }
+  // A place is where digits stand: digit d of slot s, the highest first. squarings is how often a
+  // product is squared on the way from `place` to the next, 0 for the last, which has exponent bit
+  // 0.
+  [[nodiscard]] std::size_t places() const { return slots_ * digits_each_; }
+  [[nodiscard]] std::size_t squarings(std::size_t place) const;
+
+  // terms is how many factors a row has at each place, at most. entry names the i-th: what to
+  // multiply by, an entry of a table that has the kPowers of the first number, the second and so
+  // on, numbers being the inputs and behind them their inverses; or kNone.
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  [[nodiscard]] std::size_t terms() const { return (inputs_ + parts_ - 1) / parts_; }
+  [[nodiscard]] std::uint32_t entry(std::size_t row, std::size_t place, std::size_t i) const;
+
+ private:
+  std::size_t outputs_;
+  std::size_t slots_;
+  unsigned slot_bits_;
+  std::size_t inputs_;
+  std::size_t parts_;
+  std::size_t digits_each_ = 1;
+  std::vector<std::int8_t> digits_;  // by output, place and input
+};
+
 // multiply_parts writes the product of the rows of each output, `width` limbs each.
 void multiply_parts(const PublicContext& context, std::size_t width, ConstLimbs rows, Limbs out);
 
@@ -63,5 +99,7 @@ inline constexpr std::size_t kPowerTableBytes = std::size_t{64} << 20;
 // digit that is not 0.
 void multi_exponentiate(const PairRing& ring, ConstLimbs bases, ConstLimbs inverses,
                         const WeightRows& rows, ThreadPool& pool, Limbs out);
+void multi_exponentiate(const PairRing& ring, ConstLimbs bases, ConstLimbs inverses,
+                        const SlotRows& rows, ThreadPool& pool, Limbs out);
 
 }  // namespace blindsum::crypto::kernels

@@ -194,6 +194,16 @@ class PortablePublicContext : public PublicContext {
     multiply_parts(*this, width(), products, out);
   }
 
+  void multi_exponentiate_slots(ConstLimbs bases, ConstLimbs inverses,
+                                std::span<const std::int64_t> weights, std::size_t slots,
+                                unsigned slot_bits, ThreadPool& pool, Limbs out) const override {
+    if (out.empty()) return;
+    const SlotRows rows(weights, slots, slot_bits, out.size() / width(), pool.threads());
+    std::vector<std::uint64_t> products(rows.rows() * width());
+    kernels::multi_exponentiate(ring_, bases, inverses, rows, pool, products);
+    multiply_parts(*this, width(), products, out);
+  }
+
  private:
   // encrypt_one multiplies one table entry a window. Entries are multiplied in pairs by their short
   // halves first (4 half products), then merged (10), while the v' are only added; one product at
