@@ -65,6 +65,39 @@ TEST_CASE("ciphertexts add, subtract, negate and scale like their plaintexts mod
   }
 }
 
+TEST_CASE("small plaintexts are decrypted as by both primes, and larger ones refused") {
+  INFO("seed ", test::kSeed);
+  ThreadPool pool(2);
+  // Below 512 bits one prime does not leave enough free: both are used.
+  for (const std::size_t key_bits : {512, 2048}) {
+    const SecretKey secret = insecure_test_key(key_bits);
+    const PublicKey key = secret.public_key();
+    const Decryptor decryptor(secret, pool);
+    const Encryptor encryptor(key, Randomizer::kHalf, pool);
+    for (const std::size_t bits : {1, 63, 64, 126, 200}) {
+      CAPTURE(bits);
+      SeededRandom random(test::kSeed, "small", {key_bits, bits});
+      for (const std::size_t count : {1, 8, 11}) {
+        PlaintextVector small(count, key.plaintext_limbs());
+        for (std::size_t i = 0; i < count; ++i) {
+          for (std::size_t bit = 0; bit < bits; ++bit) {
+            // The largest, then random ones.
+            if (i == 0 || random.below(2) == 1) small[i][bit / 64] |= std::uint64_t{1} << bit % 64;
+          }
+        }
+        const CiphertextVector ciphertexts = encryptor.encrypt(small);
+        CHECK(decryptor.decrypt_small(ciphertexts, bits) == small);
+        CHECK(decryptor.decrypt_small(ciphertexts, bits) == decryptor.decrypt(ciphertexts));
+      }
+      PlaintextVector large(1, key.plaintext_limbs());
+      large[0][bits / 64] = std::uint64_t{1} << bits % 64;
+      CHECK_THROWS_AS((void)decryptor.decrypt_small(encryptor.encrypt(large), bits), CryptoError);
+      const PlaintextVector any = random_plaintexts(random, key, 1);
+      CHECK_THROWS_AS((void)decryptor.decrypt_small(encryptor.encrypt(any), bits), CryptoError);
+    }
+  }
+}
+
 TEST_CASE("3072-bit keys encrypt, add and decrypt with every randomizer") {
   INFO("seed ", test::kSeed);
   ThreadPool pool(2);

@@ -69,19 +69,25 @@ class PowerTable {
   BLINDSUM_IFMA void fill(ConstLimbs numbers, std::size_t first, std::size_t offset) {
     const Ring& ring = n_.ring();
     const std::size_t lanes = std::min(kLanes, numbers.size() / (2 * limbs_) - first);
-    Digits work(3 * width_ + ring.pair_scratch() + ifma::limb_scratch(width_));
-    Digit* const integer = work.data();
-    Digit* const power = integer + width_;
-    Digit* const step = power + width_;
-    Digit* const scratch = step + width_;
+    Digits work((powers_ + 2) * width_ + ring.pair_scratch() + ifma::limb_scratch(width_));
+    Digit* const square = work.data();
+    Digit* const powers = square + width_;
+    Digit* const integer = powers + powers_ * width_;
+    Digit* const scratch = integer + width_;
     ifma::load_digits(integer, width_, ifma::rows_of(numbers, 2 * limbs_, first), 2 * limbs_,
                       scratch);
-    ring.from_integer(power, power + n_.digits(), integer);
-    ring.multiply(power, power, r3_.data(), scratch);
-    std::copy_n(power, width_, step);
-    if (powers_ > 1 && odd_) ring.square(step, power, scratch);
+    ring.from_integer(powers, powers + n_.digits(), integer);
+    ring.multiply(powers, powers, r3_.data(), scratch);
+    if (powers_ > 1 && odd_) ring.square(square, powers, scratch);
     for (std::size_t j = 0; j < powers_; ++j) {
-      if (j > 0) ring.multiply(power, power, step, scratch);
+      Digit* const power = powers + j * width_;
+      if (j > 0 && odd_) {
+        ring.multiply(power, power - width_, square, scratch);
+      } else if (j % 2 == 1) {  // power j + 1
+        ring.square(power, powers + j / 2 * width_, scratch);
+      } else if (j > 0) {
+        ring.multiply(power, power - width_, powers, scratch);
+      }
       MutableRows rows{};
       for (std::size_t l = 0; l < lanes; ++l) {
         rows.lane[l] = &words_[((offset + first + l) * powers_ + j) * width_];
@@ -153,10 +159,16 @@ BLINDSUM_IFMA void multiply_rows(const Modulus& n, const Digits& one, const Powe
   std::fill_n(entries.lane, kLanes, table.unit());
   load_words(product, width, entries);
   for (std::size_t place = 0; place < rows.places(); ++place) {
-    for (std::size_t i = 0; i < rows.terms(); ++i) {
+    std::array<std::span<const std::uint32_t>, kLanes> terms;
+    std::size_t most = 0;
+    for (std::size_t l = 0; l < lanes; ++l) {
+      terms[l] = rows.entries(first + l, place);
+      most = std::max(most, terms[l].size());
+    }
+    for (std::size_t i = 0; i < most; ++i) {
       bool is_one = true;
       for (std::size_t l = 0; l < lanes; ++l) {
-        const std::uint32_t entry = rows.entry(first + l, place, i);
+        const std::uint32_t entry = i < terms[l].size() ? terms[l][i] : SlotRows::kNone;
         entries.lane[l] = entry == SlotRows::kNone ? table.unit() : table.entry(entry);
         is_one = is_one && entry == SlotRows::kNone;
       }

@@ -75,7 +75,7 @@ SlotRows::SlotRows(std::span<const std::int64_t> weights, std::size_t slots, uns
   const auto bits = static_cast<unsigned>(std::bit_width(largest));
   digits_each_ = std::max<std::size_t>(1, (bits + kWindow - 1) / kWindow);
   if (bits == digits_each_ * kWindow && bits > 0) ++digits_each_;
-  digits_.resize(weights.size() * digits_each_);
+  entries_.resize(weights.size() * digits_each_);
   constexpr auto kHalf = std::int64_t{1} << (kWindow - 1);
   for (std::size_t at = 0; at < weights.size(); ++at) {
     // Within an output: slot s is the (slots − 1 − s)-th group of places.
@@ -90,7 +90,12 @@ SlotRows::SlotRows(std::span<const std::int64_t> weights, std::size_t slots, uns
         digit = rest & (2 * kHalf - 1);
         if (digit >= kHalf) digit -= 2 * kHalf;
       }
-      digits_[(group + d) * inputs_ + at % inputs_] = static_cast<std::int8_t>(digit);
+      const std::size_t input = at % inputs_;
+      const std::size_t number = digit < 0 ? inputs_ + input : input;
+      entries_[(group + d) * inputs_ + input] =
+          digit == 0 ? kNone
+                     : static_cast<std::uint32_t>(number * kPowers +
+                                                  static_cast<std::size_t>(std::abs(digit)) - 1);
       rest = (rest - digit) / (2 * kHalf);
     }
   }
@@ -104,15 +109,12 @@ std::size_t SlotRows::squarings(std::size_t place) const {
   return place + 1 < places() ? bit(place) - bit(place + 1) : 0;
 }
 
-std::uint32_t SlotRows::entry(std::size_t row, std::size_t place, std::size_t i) const {
+std::span<const std::uint32_t> SlotRows::entries(std::size_t row, std::size_t place) const {
   const std::size_t part = row / outputs_;
-  const std::size_t input = inputs_ * part / parts_ + i;
-  if (input >= inputs_ * (part + 1) / parts_) return kNone;
-  const int digit = digits_[(row % outputs_ * places() + place) * inputs_ + input];
-  if (digit == 0) return kNone;
-  const std::size_t number = digit < 0 ? inputs_ + input : input;
-  return static_cast<std::uint32_t>(number * kPowers + static_cast<std::size_t>(std::abs(digit)) -
-                                    1);
+  const std::size_t begin = inputs_ * part / parts_;
+  const std::size_t end = inputs_ * (part + 1) / parts_;
+  return std::span(entries_).subspan((row % outputs_ * places() + place) * inputs_ + begin,
+                                     end - begin);
 }
 
 void multiply_parts(const PublicContext& context, std::size_t width, ConstLimbs rows, Limbs out) {
@@ -183,8 +185,7 @@ void multi_exponentiate(const PairRing& ring, ConstLimbs bases, ConstLimbs inver
     std::vector<std::uint64_t> one(width);
     one[0] = 1;
     for (std::size_t place = 0; place < rows.places(); ++place) {
-      for (std::size_t i = 0; i < rows.terms(); ++i) {
-        const std::uint32_t entry = rows.entry(row, place, i);
+      for (const std::uint32_t entry : rows.entries(row, place)) {
         if (entry == SlotRows::kNone) continue;
         ring.multiply(product.data(), product.data(), &table[entry * width], scratch.data());
       }

@@ -72,12 +72,11 @@ class SlotRows {
   [[nodiscard]] std::size_t places() const { return slots_ * digits_each_; }
   [[nodiscard]] std::size_t squarings(std::size_t place) const;
 
-  // terms is how many factors a row has at each place, at most. entry names the i-th: what to
-  // multiply by, an entry of a table that has the kPowers of the first number, the second and so
-  // on, numbers being the inputs and behind them their inverses; or kNone.
+  // entries lists what a row multiplies by at a place: entries of a table that has the kPowers of
+  // the first number, the second and so on, numbers being the inputs and behind them their
+  // inverses; kNone where there is nothing to do. Rows of a length that differs by one at most.
   static constexpr std::uint32_t kNone = 0xffffffff;
-  [[nodiscard]] std::size_t terms() const { return (inputs_ + parts_ - 1) / parts_; }
-  [[nodiscard]] std::uint32_t entry(std::size_t row, std::size_t place, std::size_t i) const;
+  [[nodiscard]] std::span<const std::uint32_t> entries(std::size_t row, std::size_t place) const;
 
  private:
   std::size_t outputs_;
@@ -86,7 +85,7 @@ class SlotRows {
   std::size_t inputs_;
   std::size_t parts_;
   std::size_t digits_each_ = 1;
-  std::vector<std::int8_t> digits_;  // by output, place and input
+  std::vector<std::uint32_t> entries_;  // by output, place and input
 };
 
 // multiply_parts writes the product of the rows of each output, `width` limbs each.

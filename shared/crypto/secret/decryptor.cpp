@@ -84,6 +84,24 @@ Decryptor::~Decryptor() = default;
 Decryptor::Decryptor(Decryptor&&) noexcept = default;
 
 PlaintextVector Decryptor::decrypt(const CiphertextVector& ciphertexts) const {
+  return decrypt_mod(ciphertexts, false);
+}
+
+PlaintextVector Decryptor::decrypt_small(const CiphertextVector& ciphertexts,
+                                         std::size_t bits) const {
+  constexpr std::size_t kFreeBits = 80;
+  PlaintextVector plaintexts = decrypt_mod(ciphertexts, bits + kFreeBits < impl_->p.prime.bits());
+  for (std::size_t i = 0; i < plaintexts.size(); ++i) {
+    if (Natural::from_limbs(plaintexts[i]).bits() > bits) {
+      throw CryptoError("a plaintext of more than " + std::to_string(bits) + " bits");
+    }
+  }
+  return plaintexts;
+}
+
+// decrypt_mod returns the plaintexts, or what they are mod p.
+PlaintextVector Decryptor::decrypt_mod(const CiphertextVector& ciphertexts,
+                                       bool is_one_prime) const {
   // Decryption works on (m + s)·(a fresh obfuscator) with a uniform s < n: neither the powers nor
   // the recombined number depend on m. s is taken away at the end.
   const std::size_t limbs_each = impl_->key.plaintext_limbs();
@@ -101,14 +119,16 @@ PlaintextVector Decryptor::decrypt(const CiphertextVector& ciphertexts) const {
   const Branch& p = impl_->p;
   const Branch& q = impl_->q;
   kernels::SecretLimbs p_powers(2 * p.limbs * blinded.size());
-  kernels::SecretLimbs q_powers(2 * q.limbs * blinded.size());
+  kernels::SecretLimbs q_powers(is_one_prime ? 0 : 2 * q.limbs * blinded.size());
   const std::size_t grain = kernels::active_kernel().batch_grain();
   const std::size_t batches = (blinded.size() + grain - 1) / grain;
-  impl_->pool->parallel_for(2 * batches, [&](std::size_t task) {
-    const std::size_t begin = task / 2 * grain;
+  const std::size_t primes = is_one_prime ? 1 : 2;
+  impl_->pool->parallel_for(primes * batches, [&](std::size_t task) {
+    const std::size_t begin = task / primes * grain;
     const std::size_t count = std::min(grain, blinded.size() - begin);
-    const Branch& branch = task % 2 == 0 ? p : q;
-    kernels::SecretLimbs& powers = task % 2 == 0 ? p_powers : q_powers;
+    const bool is_p = task % primes == 0;
+    const Branch& branch = is_p ? p : q;
+    kernels::SecretLimbs& powers = is_p ? p_powers : q_powers;
     branch.context->power(
         blinded.limbs().subspan(begin * width, count * width), count,
         std::span(powers).subspan(begin * 2 * branch.limbs, count * 2 * branch.limbs));
@@ -118,12 +138,12 @@ PlaintextVector Decryptor::decrypt(const CiphertextVector& ciphertexts) const {
       const auto power_of = [&](const Branch& branch, const kernels::SecretLimbs& powers) {
         return std::span(powers).subspan(i * 2 * branch.limbs, 2 * branch.limbs);
       };
-      Natural m =
-          impl_->recombine(p.residue(power_of(p, p_powers)), q.residue(power_of(q, q_powers)));
+      Natural m = p.residue(power_of(p, p_powers));
+      if (!is_one_prime) m = impl_->recombine(m, q.residue(power_of(q, q_powers)));
       const Natural mask =
           Natural::from_limbs(std::span(masks).subspan(i * limbs_each, limbs_each));
       mpz_sub(m.get(), m.get(), mask.get());
-      if (mpz_sgn(m.get()) < 0) mpz_add(m.get(), m.get(), n.get());
+      mpz_mod(m.get(), m.get(), is_one_prime ? p.prime.get() : n.get());
       const kernels::SecretLimbs limbs = m.to_limbs(plaintexts.limbs_each());
       std::copy(limbs.begin(), limbs.end(), plaintexts[i].begin());
     }
