@@ -8,6 +8,6 @@ int main(int argc, char** argv) {
   return role::run_role(
       wire::Role::kCoordinator, argc, argv,
       [](const settings::RoleFile& file, ThreadPool& pool, report::RecordWriter& records) {
-        return role::program_of(coordinator::make_coordinator(file, pool, records));
+        return coordinator::make_program(file, pool, records);
       });
 }

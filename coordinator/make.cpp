@@ -1,5 +1,6 @@
 #include "coordinator/make.h"
 
+#include "coordinator/compute_service.h"
 #include "coordinator/tampering.h"
 #include "shared/crypto/update_cipher.h"
 #include "shared/role/codec.h"
@@ -44,6 +45,23 @@ std::unique_ptr<Coordinator> make_coordinator(const settings::RoleFile& role, Th
                       make_accumulator());
   return std::make_unique<TamperingCoordinator>(std::move(tampering), records, config,
                                                 make_accumulator());
+}
+
+role::RoleProgram make_program(const settings::RoleFile& role, ThreadPool& pool,
+                               report::RecordWriter& records) {
+  if (!settings::is_encrypted_inputs(role.settings)) {
+    return role::program_of(make_coordinator(role, pool, records));
+  }
+  auto session = make_compute_service(role, pool, records);
+  const ComputeService* service = session.get();
+  role::RoleProgram program = role::program_of(std::move(session));
+  program.ending = [service] {
+    return role::Ending{service->fault(),
+                        service->reason(),
+                        {{"model_digest", digest_text(service->network().digest())},
+                         {"clamped", service->network().clamped()}}};
+  };
+  return program;
 }
 
 }  // namespace blindsum::coordinator

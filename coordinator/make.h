@@ -5,6 +5,7 @@
 
 #include "coordinator/coordinator.h"
 #include "shared/core/thread_pool.h"
+#include "shared/role/run_role.h"
 #include "shared/settings/role_file.h"
 
 namespace blindsum::coordinator {
@@ -15,5 +16,10 @@ namespace blindsum::coordinator {
 [[nodiscard]] std::unique_ptr<Coordinator> make_coordinator(const settings::RoleFile& role,
                                                             ThreadPool& pool,
                                                             report::RecordWriter& records);
+
+// make_program makes the session that the mode of the settings asks for: a Coordinator or a
+// ComputeService. Its ending is complete with what the launcher reads.
+[[nodiscard]] role::RoleProgram make_program(const settings::RoleFile& role, ThreadPool& pool,
+                                             report::RecordWriter& records);
 
 }  // namespace blindsum::coordinator

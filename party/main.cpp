@@ -7,6 +7,6 @@ int main(int argc, char** argv) {
   return role::run_role(
       wire::Role::kParty, argc, argv,
       [](const settings::RoleFile& file, ThreadPool& pool, report::RecordWriter& records) {
-        return role::program_of(party::make_party(file, pool, records));
+        return party::make_program(file, pool, records);
       });
 }

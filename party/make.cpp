@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "party/corruption.h"
+#include "party/record_owner.h"
 #include "shared/role/codec.h"
 #include "shared/role/learning.h"
 
@@ -59,6 +60,22 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   return std::make_unique<Party>(config, std::move(keys), codec,
                                  LocalTrainer(std::move(trainer), data::read_kdd(role.files.shard)),
                                  std::move(sealer), records);
+}
+
+role::RoleProgram make_program(const settings::RoleFile& role, ThreadPool& pool,
+                               report::RecordWriter& records) {
+  if (!settings::is_encrypted_inputs(role.settings)) {
+    return role::program_of(make_party(role, pool, records));
+  }
+  auto session = make_record_owner(role, pool, records);
+  const RecordOwner* owner = session.get();
+  role::RoleProgram program = role::program_of(std::move(session));
+  program.ending = [owner] {
+    return role::Ending{owner->fault(),
+                        owner->reason(),
+                        {{"encryptions", owner->encryptions()}, {"encrypt_s", owner->encrypt_s()}}};
+  };
+  return program;
 }
 
 }  // namespace blindsum::party

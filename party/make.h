@@ -5,6 +5,7 @@
 
 #include "party/party.h"
 #include "shared/core/thread_pool.h"
+#include "shared/role/run_role.h"
 #include "shared/settings/role_file.h"
 
 namespace blindsum::party {
@@ -14,5 +15,10 @@ namespace blindsum::party {
 // DataError, KeyError or ConfigError.
 [[nodiscard]] std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& pool,
                                                 report::RecordWriter& records);
+
+// make_program makes the session that the mode of the settings asks for: a Party or a RecordOwner.
+// Its ending is complete with what the launcher reads.
+[[nodiscard]] role::RoleProgram make_program(const settings::RoleFile& role, ThreadPool& pool,
+                                             report::RecordWriter& records);
 
 }  // namespace blindsum::party

@@ -84,13 +84,14 @@ std::vector<std::filesystem::path> leftovers(const std::filesystem::path& direct
 }
 
 crypto::SecretKey load_secret_key(const std::filesystem::path& secret_key_file,
-                                  const std::filesystem::path& public_key_file) {
+                                  const std::filesystem::path& public_key_file,
+                                  crypto::KeyPolicy policy) {
   crypto::SecretKey key = with_path(secret_key_file, [&] {
-    return crypto::SecretKey::parse(read_secret_file(secret_key_file).bytes());
+    return crypto::SecretKey::parse(read_secret_file(secret_key_file).bytes(), policy);
   });
   const auto public_key = with_path(public_key_file, [&] {
     constexpr std::size_t kMaxFileBytes = 65536;
-    return crypto::PublicKey::parse(read_file(public_key_file, kMaxFileBytes));
+    return crypto::PublicKey::parse(read_file(public_key_file, kMaxFileBytes), policy);
   });
   if (!(public_key == key.public_key())) {
     throw KeyError(public_key_file.string() + ": not the public key of " +

@@ -42,7 +42,8 @@ void save_key_set(const std::filesystem::path& directory, const crypto::SecretKe
 
 // load_secret_key reads and validates the secret key and checks that the public key beside it
 // belongs to it. Throws KeyError.
-[[nodiscard]] crypto::SecretKey load_secret_key(const std::filesystem::path& secret_key_file,
-                                                const std::filesystem::path& public_key_file);
+[[nodiscard]] crypto::SecretKey load_secret_key(
+    const std::filesystem::path& secret_key_file, const std::filesystem::path& public_key_file,
+    crypto::KeyPolicy policy = crypto::KeyPolicy::kSecure);
 
 }  // namespace blindsum::key_holder

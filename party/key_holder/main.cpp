@@ -20,11 +20,12 @@ namespace {
 
 using namespace blindsum;
 
-int keygen(const std::string& directory, std::size_t bits) {
+int keygen(const std::string& directory, std::size_t bits, bool insecure) {
   const key_holder::NewKeySet key_set(directory);  // before the long search for primes
   ThreadPool pool(0);
   const crypto::SecretKey key = crypto::generate_key(
-      bits, pool, crypto::KeyPolicy::kSecure, [](int primes, std::uint64_t tested) {
+      bits, pool, insecure ? crypto::KeyPolicy::kInsecureTesting : crypto::KeyPolicy::kSecure,
+      [](int primes, std::uint64_t tested) {
         std::cout << "primes=" << primes << " of 2, candidates=" << tested << std::endl;
         return true;
       });
@@ -50,18 +51,7 @@ int run(int argc, char** argv) {
   return role::run_role(
       wire::Role::kKeyHolder, argc, argv,
       [](const settings::RoleFile& file, ThreadPool& pool, report::RecordWriter& records) {
-        auto session = key_holder::make_key_holder(file, pool, records);
-        const key_holder::KeyHolder* holder = session.get();
-        role::RoleProgram program = role::program_of(std::move(session));
-        program.ending = [holder, path = file.files.model] {
-          role::Ending ending{holder->fault(), holder->reason(), {}};
-          if (ending.fault == Fault::kNone) {
-            key_holder::save_model(path, holder->shape(), holder->parameters(), holder->scaler());
-            ending.extra["model_digest"] = digest_text(model::model_digest(holder->parameters()));
-          }
-          return ending;
-        };
-        return program;
+        return key_holder::make_program(file, pool, records);
       },
       "blindsum-keyholder keygen --out DIR [--bits B]   makes a key set\n"
       "blindsum-keyholder check --keys DIR              checks a key set\n"
@@ -79,7 +69,9 @@ int main(int argc, char** argv) {
   std::size_t bits = 3072;
   auto* make = app.add_subcommand("keygen", "Make a key set");
   make->add_option("--out", directory, "Directory of the new key set")->required();
-  make->add_option("--bits", bits, "Modulus bits")->check(CLI::IsMember({2048, 3072, 4096}));
+  make->add_option("--bits", bits, "Modulus bits")->check(CLI::IsMember({256, 2048, 3072, 4096}));
+  bool insecure = false;
+  make->add_flag("--insecure", insecure, "Admit 256 bits, which anybody can break, for the replay");
   auto* test = app.add_subcommand("check", "Check a key set");
   test->add_option("--keys", directory, "Directory of the key set")->required();
   auto* crypt = app.add_subcommand("crypt", "Encrypted numbers in python-paillier's JSON");
@@ -94,7 +86,7 @@ int main(int argc, char** argv) {
   try {
     role::forbid_core_files();
     const int code = *crypt  ? key_holder::run_crypt(command)
-                     : *make ? keygen(directory, bits)
+                     : *make ? keygen(directory, bits, insecure)
                              : check(directory);
     if (!std::cout.flush()) throw ConfigError("standard output cannot be written");
     return code;

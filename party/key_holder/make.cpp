@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "party/key_holder/activation_opener.h"
 #include "party/key_holder/key_store.h"
 #include "shared/core/error.h"
 #include "shared/crypto/secret/decryptor.h"
@@ -145,6 +146,37 @@ model::Parameters load_model(const std::filesystem::path& path, const model::Sha
               digest->second == digest_text(model::model_digest(parameters)),
           "the parameters are not those of its model_digest");
   return parameters;
+}
+
+role::RoleProgram make_program(const settings::RoleFile& role, ThreadPool& pool,
+                               report::RecordWriter& records) {
+  if (settings::is_encrypted_inputs(role.settings)) {
+    auto session = make_activation_opener(role, pool, records);
+    const ActivationOpener* opener = session.get();
+    role::RoleProgram program = role::program_of(std::move(session));
+    program.ending = [opener] {
+      role::Ending ending{opener->fault(), opener->reason(), {}};
+      ending.extra["trace"] = digest_text(opener->trace());
+      ending.extra["epochs"] = nlohmann::json::array();
+      for (const EpochScore& score : opener->scores()) {
+        ending.extra["epochs"].push_back(to_json(score));
+      }
+      return ending;
+    };
+    return program;
+  }
+  auto session = make_key_holder(role, pool, records);
+  const KeyHolder* holder = session.get();
+  role::RoleProgram program = role::program_of(std::move(session));
+  program.ending = [holder, path = role.files.model] {
+    role::Ending ending{holder->fault(), holder->reason(), {}};
+    if (ending.fault == Fault::kNone) {
+      save_model(path, holder->shape(), holder->parameters(), holder->scaler());
+      ending.extra["model_digest"] = digest_text(model::model_digest(holder->parameters()));
+    }
+    return ending;
+  };
+  return program;
 }
 
 }  // namespace blindsum::key_holder

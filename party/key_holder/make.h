@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "party/key_holder/key_holder.h"
+#include "shared/role/run_role.h"
 #include "shared/settings/role_file.h"
 
 namespace blindsum::key_holder {
@@ -13,6 +14,12 @@ namespace blindsum::key_holder {
 [[nodiscard]] std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role,
                                                          ThreadPool& pool,
                                                          report::RecordWriter& records);
+
+// make_program makes the session that the mode of the settings asks for: a KeyHolder, which saves
+// its model in the end, or an ActivationOpener. Its ending is complete with what the launcher
+// reads.
+[[nodiscard]] role::RoleProgram make_program(const settings::RoleFile& role, ThreadPool& pool,
+                                             report::RecordWriter& records);
 
 // save_model writes the parameters as model.safetensors: "layer0.weight" (inputs × outputs),
 // "layer0.bias", …. Its metadata hold all that a prediction needs: activation, classes, input

@@ -68,7 +68,13 @@ settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& pe
   role.files.tables = plan.public_key.parent_path();
   role.files.identity = plan.folder / "roles" / (to_string(peer) + ".secret");
   role.files.records = records_path(plan.folder, peer);
-  if (peer.role == wire::Role::kKeyHolder) {
+  if (settings::is_encrypted_inputs(plan.settings)) {
+    if (peer.role == wire::Role::kKeyHolder) role.files.secret_key = plan.secret_key;
+    if (peer.role == wire::Role::kParty) {
+      role.files.shard = plan.train;
+      role.files.test = plan.test;
+    }
+  } else if (peer.role == wire::Role::kKeyHolder) {
     role.files.secret_key = plan.secret_key;
     role.files.test = plan.test;
     role.files.model = model_path(plan.folder);
@@ -408,41 +414,33 @@ class MemoryFederation : public Federation {
       enrolment.emplace(peer, make_identity(role_file_of(plan_, peer).files.identity));
     }
     std::vector<Member> members;
-    const key_holder::KeyHolder* holder = nullptr;
     for (const wire::Peer& peer : all_peers(plan_.settings.parties)) {
       if (stop_) return {Fault::kInterrupted, ""};
       settings::RoleFile role = role_file_of(plan_, peer);
       role.enrolment = settings::enrolment_for(peer, enrolment);
       role.files.state.clear();  // nothing of this process outlives it
       Member member{peer, std::make_unique<report::RecordWriter>(role.files.records), {}};
-      if (peer.role == wire::Role::kCoordinator) {
-        member.program =
-            role::program_of(coordinator::make_coordinator(role, pool, *member.records));
-      } else if (peer.role == wire::Role::kKeyHolder) {
-        auto session = key_holder::make_key_holder(role, pool, *member.records);
-        holder = session.get();
-        member.program = role::program_of(std::move(session));
-      } else {
-        member.program = role::program_of(party::make_party(role, pool, *member.records));
-      }
+      const auto make = peer.role == wire::Role::kCoordinator ? coordinator::make_program
+                        : peer.role == wire::Role::kKeyHolder ? key_holder::make_program
+                                                              : party::make_program;
+      member.program = make(role, pool, *member.records);
       members.push_back(std::move(member));
     }
     for (Member& member : members) link.add(member.peer, *member.program.session);
     (void)link.run(stop_);
 
+    std::optional<Ending> of_holder;
     for (Member& member : members) {
-      role::Ending ending = member.program.session->finished()
-                                ? member.program.ending()
-                                : role::Ending{Fault::kInterrupted, "stopped", {}};
-      if (member.peer == wire::kKeyHolderPeer && ending.fault == Fault::kNone) {
-        key_holder::save_model(model_path(plan_.folder), holder->shape(), holder->parameters(),
-                               holder->scaler());
-        ending.extra["model_digest"] = digest_text(model::model_digest(holder->parameters()));
+      const bool has_finished = member.program.session->finished();
+      const role::Ending ending =
+          has_finished ? member.program.ending() : role::Ending{Fault::kInterrupted, "stopped", {}};
+      if (has_finished && member.peer == wire::kKeyHolderPeer) {
+        of_holder = {ending.fault, ending.reason};
       }
       member.records->end(
           role::end_record(to_string(member.peer), ending, link.traffic(member.peer)));
     }
-    if (holder->finished()) return {holder->fault(), holder->reason()};
+    if (of_holder) return *of_holder;
     return {Fault::kRoleFailed, "the roles stopped talking to each other; see logs/roles.log"};
   }
 

@@ -35,6 +35,7 @@ struct FederationPlan {
   std::filesystem::path programs;                // folder of the role programs
   std::filesystem::path public_key, secret_key;  // empty when cipher is none
   std::filesystem::path test;                    // test set
+  std::filesystem::path train;                   // mode encrypted_inputs: whole training set
   std::filesystem::path traffic;                 // of the coordinator; empty: not recorded
   const std::atomic<bool>* stop = nullptr;       // ends what takes long; must not be null
   bool resumes = false;  // the role files are there, of an earlier part of the run

@@ -84,6 +84,10 @@ std::string zero_day_text(const json& zero_day) {
 
 std::string security_text(const settings::Settings& settings) {
   if (settings.cipher == "none") return "NOT ENCRYPTED";
+  if (settings.paillier.key_bits < 2048) {
+    return "INSECURE: Paillier with " + std::to_string(settings.paillier.key_bits) +
+           "-bit keys, which anybody can break, randomizer " + settings.paillier.randomizer;
+  }
   const bool is_short_key = settings.paillier.key_bits < 3072;
   return "Paillier with " + std::to_string(settings.paillier.key_bits) + "-bit keys (" +
          (is_short_key ? "112" : "at least 128") + "-bit security), randomizer " +

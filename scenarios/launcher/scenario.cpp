@@ -147,6 +147,7 @@ class Reader {
       throw ConfigError(override.origin + ": " + error.msg);
     }
     set(*field, node, override.origin);
+    seen_[override.key] = override.origin;
     if (type_of(*field) == "faults") fault_places_.assign(node.size(), override.origin);
   }
 
@@ -156,7 +157,10 @@ class Reader {
     try {
       require_consistent(*settings_);
     } catch (const ConfigError& error) {
-      refuse(file, error.what());
+      const std::string what = error.what();
+      const auto place = seen_.find(what.substr(0, what.find(':')));
+      if (place != seen_.end()) throw ConfigError(place->second + ": " + what);
+      refuse(file, what);
     }
     for (std::size_t i = 0; i < settings_->faults.size(); ++i) {
       try {

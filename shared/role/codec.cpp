@@ -5,6 +5,7 @@
 
 #include "shared/core/error.h"
 #include "shared/core/file.h"
+#include "shared/role/encrypted_inputs.h"
 
 namespace blindsum::role {
 namespace {
@@ -38,6 +39,7 @@ crypto::UpdateCodec codec_of(const settings::Settings& settings) {
 }
 
 wire::CodecLimits limits_of(const settings::Settings& settings) {
+  if (settings::is_encrypted_inputs(settings)) return replay_limits(settings);
   const crypto::UpdateCodec codec = codec_of(settings);
   const std::size_t chunks =
       std::max(codec.statistics().plaintexts(), codec.gradient().plaintexts());
@@ -58,6 +60,11 @@ wire::CodecLimits limits_of(const settings::Settings& settings) {
   return limits;
 }
 
+crypto::KeyPolicy key_policy_of(const settings::Settings& settings) {
+  return settings::is_encrypted_inputs(settings) ? crypto::KeyPolicy::kInsecureTesting
+                                                 : crypto::KeyPolicy::kSecure;
+}
+
 std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role) {
   if (crypto::cipher_from_string(role.settings.cipher) == crypto::CipherKind::kNone) {
     return std::nullopt;
@@ -65,7 +72,8 @@ std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role)
   constexpr std::size_t kMaxFileBytes = 65536;
   const auto key = [&] {
     try {
-      return crypto::PublicKey::parse(read_file(role.files.public_key, kMaxFileBytes));
+      return crypto::PublicKey::parse(read_file(role.files.public_key, kMaxFileBytes),
+                                      key_policy_of(role.settings));
     } catch (const Error& error) {
       throw KeyError(role.files.public_key.string() + ": " + error.what());
     }
@@ -81,9 +89,15 @@ std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role)
 crypto::TableOptions table_options_of(const settings::RoleFile& role) {
   // A table that is there once for all may be larger than one that every process has.
   constexpr std::size_t kSharedBytes = std::size_t{256} << 20;
-  const crypto::UpdateCodec codec = codec_of(role.settings);
   crypto::TableOptions options;
   options.directory = role.files.tables;
+  if (settings::is_encrypted_inputs(role.settings)) {
+    const auto& inputs = role.settings.encrypted_inputs;
+    options.encryptions =
+        InputNetwork::kInputs * (std::size_t{inputs.train_rows} + inputs.test_rows);
+    return options;
+  }
+  const crypto::UpdateCodec codec = codec_of(role.settings);
   options.encryptions = role.settings.rounds * codec.gradient().plaintexts();
   if (!options.directory.empty()) {
     options.encryptions *= role.settings.parties + std::size_t{1};  // and the coordinator

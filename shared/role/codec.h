@@ -22,6 +22,9 @@ inline constexpr double kGraceSeconds = 10;
 // ConfigError when that is beyond 64 MiB: the network is too large.
 [[nodiscard]] wire::CodecLimits limits_of(const settings::Settings& settings);
 
+// key_policy_of says which key sizes the run admits: those of a replay may be insecure.
+[[nodiscard]] crypto::KeyPolicy key_policy_of(const settings::Settings& settings);
+
 // load_public_key reads the role's Paillier public key and checks its size against the settings;
 // nothing when the cipher is none. Throws KeyError.
 [[nodiscard]] std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role);

@@ -138,8 +138,20 @@ void refuse_unknown(const json& object, const std::string& prefix,
 std::vector<Field> fields_of(Settings& s) {
   return {
       {"name", &s.name, {}, 0, 0, "name of the run and of its result folder"},
+      {"mode",
+       &s.mode,
+       {"federated", "encrypted_inputs"},
+       0,
+       0,
+       "encrypted_inputs: one network trained on encrypted records: see [Encrypted "
+       "inputs](#encrypted-inputs)"},
       {"seed", &s.seed, {}, 0, kNoLimit, "of data, shards, weights and batches; never of keys"},
-      {"parties", &s.parties, {}, 3, 1000, "organisations that train together"},
+      {"parties",
+       &s.parties,
+       {},
+       1,
+       1000,
+       "organisations that train together: 3 or more; with encrypted_inputs 1"},
       {"rounds", &s.rounds, {}, 1, 100000, "gradient rounds"},
       {"data.source",
        &s.data.source,
@@ -283,6 +295,32 @@ std::vector<Field> fields_of(Settings& s) {
        0.000000000001,
        0.5,
        "with noise: the δ of the (ε, δ) that the records state"},
+      {"encrypted_inputs.gradient",
+       &s.encrypted_inputs.gradient,
+       {"seed", "right"},
+       0,
+       0,
+       "seed: the update of the study, with its two mistakes"},
+      {"encrypted_inputs.scaler",
+       &s.encrypted_inputs.scaler,
+       {"seed", "train"},
+       0,
+       0,
+       "seed: the test set scaled by its own ranges, the study's mistake; train: by those of the "
+       "training set"},
+      {"encrypted_inputs.epochs", &s.encrypted_inputs.epochs, {}, 1, 1000, "passes over the rows"},
+      {"encrypted_inputs.train_rows",
+       &s.encrypted_inputs.train_rows,
+       {},
+       1,
+       100000,
+       "training rows, drawn by the seed"},
+      {"encrypted_inputs.test_rows",
+       &s.encrypted_inputs.test_rows,
+       {},
+       1,
+       100000,
+       "the first of the test set"},
       {"cipher",
        &s.cipher,
        {"paillier", "none"},
@@ -291,10 +329,10 @@ std::vector<Field> fields_of(Settings& s) {
        "none: the same integers, NOT ENCRYPTED, for comparison"},
       {"paillier.key_bits",
        &s.paillier.key_bits,
-       {"2048", "3072", "4096"},
-       2048,
+       {"256", "2048", "3072", "4096"},
+       256,
        4096,
-       "2048: 112-bit security; 3072: 128-bit"},
+       "2048: 112-bit security; 3072: 128-bit; 256: INSECURE, for the replay of a study alone"},
       {"paillier.randomizer",
        &s.paillier.randomizer,
        {"full", "half", "short"},
@@ -417,7 +455,41 @@ std::optional<std::uint32_t> zero_day_party_of(const Settings& settings) {
   return party;
 }
 
+namespace {
+
+// require_fits_mode throws for what belongs to the other mode, its key first.
+void require_fits_mode(const Settings& settings) {
+  if (is_encrypted_inputs(settings)) {
+    if (settings.parties != 1) {
+      throw ConfigError("parties: " + std::to_string(settings.parties) +
+                        " is not allowed with mode encrypted_inputs; use 1, the owner of the "
+                        "records");
+    }
+    if (settings.cipher == "none") {
+      throw ConfigError(
+          "cipher: 'none' is not allowed with mode encrypted_inputs, which compares itself with "
+          "the "
+          "same integers in the clear; use paillier");
+    }
+    if (!settings.faults.empty()) {
+      throw ConfigError("faults: mode encrypted_inputs takes none; use []");
+    }
+    return;
+  }
+  if (settings.parties < 3) {
+    throw ConfigError("parties: " + std::to_string(settings.parties) +
+                      " is not allowed; use a whole number from 3 to 1000");
+  }
+  if (settings.paillier.key_bits < 2048) {
+    throw ConfigError("paillier.key_bits: " + std::to_string(settings.paillier.key_bits) +
+                      " is not allowed; use 2048, 3072 or 4096");
+  }
+}
+
+}  // namespace
+
 void require_consistent(const Settings& settings) {
+  require_fits_mode(settings);
   (void)zero_day_party_of(settings);
   const auto require = [](bool is_right, const std::string& what) {
     if (!is_right) throw ConfigError(what);

@@ -18,7 +18,8 @@ namespace blindsum::settings {
 // that they belong to read them. Defaults are those of scenarios/README.md.
 struct Settings {
   std::string name = "unnamed";
-  std::uint64_t seed = 1;  // data, shards, weights, batches; never keys
+  std::string mode = "federated";  // federated | encrypted_inputs
+  std::uint64_t seed = 1;          // data, shards, weights, batches; never keys
   std::uint32_t parties = 10;
   std::uint32_t rounds = 150;
 
@@ -84,9 +85,17 @@ struct Settings {
     double delta = 1e-6;
   } privacy;
 
+  struct EncryptedInputs {
+    std::string gradient = "seed";  // seed | right
+    std::string scaler = "seed";    // seed | train
+    std::uint32_t epochs = 5;
+    std::uint32_t train_rows = 10000;
+    std::uint32_t test_rows = 1000;
+  } encrypted_inputs;
+
   std::string cipher = "paillier";  // paillier | none
   struct Paillier {
-    std::uint32_t key_bits = 3072;    // 2048 | 3072 | 4096
+    std::uint32_t key_bits = 3072;    // 256 | 2048 | 3072 | 4096
     std::string randomizer = "half";  // full | half | short
   } paillier;
 
@@ -101,6 +110,11 @@ struct Settings {
 
   std::vector<PlannedFault> faults;
 };
+
+// is_encrypted_inputs says whether the scenario is of mode encrypted_inputs.
+[[nodiscard]] inline bool is_encrypted_inputs(const Settings& settings) {
+  return settings.mode == "encrypted_inputs";
+}
 
 // quorum_of is the least number of contributors whose sum may be opened: max(3, ceil(2N/3)).
 [[nodiscard]] std::uint32_t quorum_of(std::uint32_t parties);

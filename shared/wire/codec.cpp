@@ -38,6 +38,16 @@ auto visit_fields(BodyType& body, F&& f) {
     return f(body.round, body.kind, body.weights_hash, body.contributions, body.payload);
   } else if constexpr (std::is_same_v<T, Finish>) {
     return f(body.rounds, body.model_digest);
+  } else if constexpr (std::is_same_v<T, RecordRequest>) {
+    return f(body.part, body.first, body.count);
+  } else if constexpr (std::is_same_v<T, EncryptedRecords>) {
+    return f(body.part, body.first, body.payload);
+  } else if constexpr (std::is_same_v<T, RecordLabels>) {
+    return f(body.part, body.first, body.labels, body.inputs);
+  } else if constexpr (std::is_same_v<T, OpenSums>) {
+    return f(body.step, body.part, body.first, body.count, body.payload);
+  } else if constexpr (std::is_same_v<T, OpenedSums>) {
+    return f(body.step, body.values);
   } else {
     static_assert(std::is_same_v<T, Abort>);
     return f(body.fault, body.reason);
@@ -101,6 +111,7 @@ class Packer {
  private:
   void field(std::uint32_t value) { packer_.pack_uint32(value); }
   void field(RoundKind kind) { packer_.pack_uint32(static_cast<std::uint32_t>(kind)); }
+  void field(RecordPart part) { packer_.pack_uint32(static_cast<std::uint32_t>(part)); }
   void field(AcceptResult result) { packer_.pack_uint32(static_cast<std::uint32_t>(result)); }
   template <std::size_t N>
   void field(const std::array<std::uint8_t, N>& bytes) {
@@ -238,6 +249,7 @@ class FieldReader {
 
   void field(std::uint32_t& value) { value = integer(0xffffffffu); }
   void field(RoundKind& kind) { kind = static_cast<RoundKind>(integer(1)); }
+  void field(RecordPart& part) { part = static_cast<RecordPart>(integer(1)); }
   void field(AcceptResult& result) { result = static_cast<AcceptResult>(integer(6)); }
   template <std::size_t N>
   void field(std::array<std::uint8_t, N>& bytes) {
@@ -334,8 +346,13 @@ std::size_t payload_size(const Body& body) {
         using T = std::decay_t<decltype(value)>;
         if constexpr (std::is_same_v<T, RoundStart>) {
           return value.weights.size() + value.statistics.size();
-        } else if constexpr (std::is_same_v<T, EncryptedUpdate>) {
+        } else if constexpr (std::is_same_v<T, EncryptedUpdate> ||
+                             std::is_same_v<T, EncryptedRecords> || std::is_same_v<T, OpenSums>) {
           return value.payload.size();
+        } else if constexpr (std::is_same_v<T, RecordLabels>) {
+          return value.labels.size() + value.inputs.size();
+        } else if constexpr (std::is_same_v<T, OpenedSums>) {
+          return value.values.size();
         } else if constexpr (std::is_same_v<T, EncryptedAggregate>) {
           return value.payload.size() + kContributionBytes * value.contributions.size();
         } else if constexpr (std::is_same_v<T, RoundOpen>) {

@@ -79,8 +79,10 @@ Digest round_context(const RunId& run, std::uint32_t round, RoundKind kind, cons
 
 std::string_view message_name(const Body& body) {
   static constexpr std::array<std::string_view, std::variant_size_v<Body>> kNames{
-      "Hello",       "RoundStart",         "RoundOpen", "EncryptedUpdate",
-      "UpdateReply", "EncryptedAggregate", "Finish",    "Abort"};
+      "Hello",         "RoundStart",         "RoundOpen",    "EncryptedUpdate",
+      "UpdateReply",   "EncryptedAggregate", "Finish",       "Abort",
+      "RecordRequest", "EncryptedRecords",   "RecordLabels", "OpenSums",
+      "OpenedSums"};
   return kNames.at(body.index());
 }
 

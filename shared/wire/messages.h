@@ -158,8 +158,53 @@ struct Abort {
   std::string reason;
 };
 
+// The messages of mode encrypted_inputs. RecordPart says of which set records are.
+enum class RecordPart : std::uint8_t { kTrain = 0, kTest = 1 };
+
+// RecordRequest (coordinator or key-holder → party): send the records [first, first + count). The
+// coordinator gets them encrypted, the key-holder gets what belongs to them.
+struct RecordRequest {
+  RecordPart part = RecordPart::kTrain;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+};
+
+// EncryptedRecords (party → coordinator): one ciphertext a feature, record by record.
+struct EncryptedRecords {
+  RecordPart part = RecordPart::kTrain;
+  std::uint32_t first = 0;
+  Bytes payload;
+};
+
+// RecordLabels (party → key-holder): the class of each record, a byte each, and what the update
+// needs of its inputs: nothing, or as many bytes for each record as it has features.
+struct RecordLabels {
+  RecordPart part = RecordPart::kTrain;
+  std::uint32_t first = 0;
+  Bytes labels;
+  Bytes inputs;
+};
+
+// OpenSums (coordinator → key-holder): open these sums of the records [first, first + count).
+// `step` counts requests from 0.
+struct OpenSums {
+  std::uint32_t step = 0;
+  RecordPart part = RecordPart::kTrain;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  Bytes payload;
+};
+
+// OpenedSums (key-holder → coordinator): what the service is told of them, 32 bits a number; of
+// test records nothing.
+struct OpenedSums {
+  std::uint32_t step = 0;
+  Bytes values;
+};
+
 using Body = std::variant<Hello, RoundStart, RoundOpen, EncryptedUpdate, UpdateReply,
-                          EncryptedAggregate, Finish, Abort>;
+                          EncryptedAggregate, Finish, Abort, RecordRequest, EncryptedRecords,
+                          RecordLabels, OpenSums, OpenedSums>;
 
 // round_context identifies a round of a run: what the round's secrets are derived for.
 [[nodiscard]] Digest round_context(const RunId& run, std::uint32_t round, RoundKind kind,

@@ -83,15 +83,15 @@ TEST_CASE("a value of the wrong type or range is refused with what is allowed") 
   CHECK(refusal("seed: 1\nparties: 2\n") ==
         "x.yaml:2: parties: 2 is not allowed; use a whole number from 3 to 1000");
   CHECK(refusal("parties: ten\n") ==
-        "x.yaml:1: parties: 'ten' is not allowed; use a whole number from 3 to 1000");
+        "x.yaml:1: parties: 'ten' is not allowed; use a whole number from 1 to 1000");
   CHECK(refusal("parties: 10.5\n") ==
-        "x.yaml:1: parties: 10.5 is not allowed; use a whole number from 3 to 1000");
+        "x.yaml:1: parties: 10.5 is not allowed; use a whole number from 1 to 1000");
   CHECK(refusal("parties: '10'\n") ==
-        "x.yaml:1: parties: '10' is not allowed; use a whole number from 3 to 1000");
+        "x.yaml:1: parties: '10' is not allowed; use a whole number from 1 to 1000");
   CHECK(refusal("parties: [3]\n") ==
-        "x.yaml:1: parties: [3] is not allowed; use a whole number from 3 to 1000");
+        "x.yaml:1: parties: [3] is not allowed; use a whole number from 1 to 1000");
   CHECK(refusal("parties:\n") ==
-        "x.yaml:1: parties: null is not allowed; use a whole number from 3 to 1000");
+        "x.yaml:1: parties: null is not allowed; use a whole number from 1 to 1000");
   CHECK(refusal("parties: 18446744073709551619\n").starts_with("x.yaml:1: parties: "));
   CHECK(refusal("rounds: 0\n") ==
         "x.yaml:1: rounds: 0 is not allowed; use a whole number from 1 to 100000");
@@ -101,7 +101,7 @@ TEST_CASE("a value of the wrong type or range is refused with what is allowed") 
         "x.yaml:1: algorithm: 'fedsvd' is not allowed; use fedsgd, fedavg, fedprox, fedavgm, "
         "fedadam, fedyogi or scaffold");
   CHECK(refusal("paillier:\n  key_bits: 1024\n") ==
-        "x.yaml:2: paillier.key_bits: 1024 is not allowed; use 2048, 3072 or 4096");
+        "x.yaml:2: paillier.key_bits: 1024 is not allowed; use 256, 2048, 3072 or 4096");
   CHECK(refusal("data: {partition: {alpha: 0}}\n") ==
         "x.yaml:1: data.partition.alpha: 0 is not allowed; use a number from 0.001 to 1000");
   CHECK(refusal("data: {partition: {alpha: .nan}}\n") ==
@@ -140,7 +140,7 @@ TEST_CASE("values that exclude each other are refused with both names") {
   CHECK(refusal("algorithm: fedadam\nserver: {optimizer: sgd}\n") ==
         "x.yaml: algorithm fedadam steps with server.optimizer adam, not sgd");
   CHECK(refusal("sampling: {parties: 2}\n") ==
-        "x.yaml: sampling.parties: a sum of fewer than 3 parties is never opened");
+        "x.yaml:1: sampling.parties: a sum of fewer than 3 parties is never opened");
   CHECK(refusal("parties: 5\nsampling: {parties: 4, extra: 2}\n") ==
         "x.yaml: sampling.parties and sampling.extra ask 6 of 5 parties");
   CHECK(refusal("sampling: {extra: 2}\n") == "x.yaml: sampling.extra goes with sampling.parties");

@@ -158,6 +158,41 @@ TEST_CASE("every member of Settings is a field, and keys are unique") {
   CHECK(sizeof(Settings) - bytes < 32);  // padding alone
 }
 
+TEST_CASE("what belongs to the other mode is refused by its key") {
+  const auto refusal_of = [](auto change) {
+    Settings settings;
+    change(settings);
+    try {
+      require_consistent(settings);
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const auto replay = [](Settings& s) {
+    s.mode = "encrypted_inputs";
+    s.parties = 1;
+    s.paillier.key_bits = 256;
+  };
+  CHECK(refusal_of([](Settings&) {}).empty());
+  CHECK(refusal_of(replay).empty());
+  CHECK(refusal_of([](Settings& s) { s.parties = 2; }).starts_with("parties: 2 is not allowed"));
+  CHECK(refusal_of([](Settings& s) { s.paillier.key_bits = 256; }) ==
+        "paillier.key_bits: 256 is not allowed; use 2048, 3072 or 4096");
+  CHECK(refusal_of([&](Settings& s) {
+          replay(s);
+          s.parties = 3;
+        }).starts_with("parties: 3 is not allowed with mode encrypted_inputs"));
+  CHECK(refusal_of([&](Settings& s) {
+          replay(s);
+          s.cipher = "none";
+        }).starts_with("cipher: 'none' is not allowed with mode encrypted_inputs"));
+  CHECK(refusal_of([&](Settings& s) {
+          replay(s);
+          s.faults.emplace_back();
+        }).starts_with("faults: mode encrypted_inputs takes none"));
+}
+
 TEST_CASE("the defaults are allowed values") {
   Settings settings;
   for (const Field& field : fields_of(settings)) {
@@ -198,15 +233,15 @@ TEST_CASE("a missing, unknown or mistyped key is named with its dots") {
   CHECK(with("/data/partition.kind", "iid") == "unknown key 'data.partition.kind'");
   CHECK(with("/local", 3) == "local: an object is expected");
   CHECK(with("/parties", "ten") ==
-        "parties: 'ten' is not allowed; use a whole number from 3 to 1000");
-  CHECK(with("/parties", 2) == "parties: 2 is not allowed; use a whole number from 3 to 1000");
+        "parties: 'ten' is not allowed; use a whole number from 1 to 1000");
+  CHECK(with("/parties", 2) == "parties: 2 is not allowed; use a whole number from 1 to 1000");
   CHECK(with("/parties", 10.0) ==
-        "parties: 10.0 is not allowed; use a whole number from 3 to 1000");
-  CHECK(with("/parties", -3) == "parties: -3 is not allowed; use a whole number from 3 to 1000");
+        "parties: 10.0 is not allowed; use a whole number from 1 to 1000");
+  CHECK(with("/parties", -3) == "parties: -3 is not allowed; use a whole number from 1 to 1000");
   CHECK(with("/seed", -1) == "seed: -1 is not allowed; use a whole number of at least 0");
   CHECK(with("/cipher", "aes") == "cipher: 'aes' is not allowed; use paillier or none");
   CHECK(with("/paillier/key_bits", 2050) ==
-        "paillier.key_bits: 2050 is not allowed; use 2048, 3072 or 4096");
+        "paillier.key_bits: 2050 is not allowed; use 256, 2048, 3072 or 4096");
   CHECK(with("/data/partition/alpha", 0) ==
         "data.partition.alpha: 0 is not allowed; use a number from 0.001 to 1000");
   CHECK(with("/model/hidden", json::array()) ==

@@ -16,6 +16,14 @@ inline void make_consistent(settings::Settings& settings) {
   settings.local.batch_rows = 1 + settings.local.batch_rows % 1000;
   settings.data.zero_day.known_to = settings.seed % 2 == 0 ? "nobody" : "party-5";
   if (settings.algorithm != "fedsgd") settings.privacy.noise = 0;
+  settings.paillier.key_bits = std::max(settings.paillier.key_bits, 2048U);
+  if (is_encrypted_inputs(settings)) {
+    settings.parties = 1;
+    settings.sampling = {};
+    settings.data.zero_day.known_to = "nobody";
+    settings.cipher = "paillier";
+    settings.faults.clear();
+  }
 }
 
 }  // namespace blindsum::test

@@ -245,7 +245,7 @@ TEST_CASE("another version, type or number of fields is a DecodeError that says 
   CHECK_THROWS_WITH_AS((void)decode(bytes, kLimits), "protocol version 1, expected 2", DecodeError);
   bytes[1] = 2;
   bytes[2] = kTypes;
-  CHECK_THROWS_WITH_AS((void)decode(bytes, kLimits), "message of unknown type 8", DecodeError);
+  CHECK_THROWS_WITH_AS((void)decode(bytes, kLimits), "message of unknown type 13", DecodeError);
   bytes[2] = 3;
   CHECK_THROWS_WITH_AS((void)decode(bytes, kLimits), "EncryptedUpdate of 5 fields, expected 10",
                        DecodeError);

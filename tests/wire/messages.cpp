@@ -65,6 +65,7 @@ Body random_body(std::size_t index, SeededRandom& random, std::size_t max_payloa
   const auto u32 = [&] { return random_u32(random); };
   const auto digest = [&] { return random_digest(random); };
   const auto kind = [&] { return random_kind(random); };
+  const auto part = [&] { return static_cast<RecordPart>(random.below(2)); };
   const auto payload = [&] { return random_bytes(random, max_payload); };
   switch (index) {
     case 0:
@@ -82,8 +83,18 @@ Body random_body(std::size_t index, SeededRandom& random, std::size_t max_payloa
       return EncryptedAggregate{u32(), kind(), digest(), random_contributions(random), payload()};
     case 6:
       return Finish{u32(), digest()};
-    default:
+    case 7:
       return Abort{static_cast<Fault>(1 + random.below(10)), random_text(random)};
+    case 8:
+      return RecordRequest{part(), u32(), u32()};
+    case 9:
+      return EncryptedRecords{part(), u32(), payload()};
+    case 10:
+      return RecordLabels{part(), u32(), payload(), payload()};
+    case 11:
+      return OpenSums{u32(), part(), u32(), u32(), payload()};
+    default:
+      return OpenedSums{u32(), payload()};
   }
 }
 
@@ -138,6 +149,22 @@ bool equal(const Finish& a, const Finish& b) {
   return a.rounds == b.rounds && a.model_digest == b.model_digest;
 }
 bool equal(const Abort& a, const Abort& b) { return a.fault == b.fault && a.reason == b.reason; }
+bool equal(const RecordRequest& a, const RecordRequest& b) {
+  return a.part == b.part && a.first == b.first && a.count == b.count;
+}
+bool equal(const EncryptedRecords& a, const EncryptedRecords& b) {
+  return a.part == b.part && a.first == b.first && a.payload == b.payload;
+}
+bool equal(const RecordLabels& a, const RecordLabels& b) {
+  return a.part == b.part && a.first == b.first && a.labels == b.labels && a.inputs == b.inputs;
+}
+bool equal(const OpenSums& a, const OpenSums& b) {
+  return a.step == b.step && a.part == b.part && a.first == b.first && a.count == b.count &&
+         a.payload == b.payload;
+}
+bool equal(const OpenedSums& a, const OpenedSums& b) {
+  return a.step == b.step && a.values == b.values;
+}
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 
 #include "scenarios/launcher/html_report.h"
 #include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/replay.h"
 #include "scenarios/launcher/result_text.h"
 #include "scenarios/launcher/resume.h"
 #include "scenarios/launcher/summary.h"
@@ -72,7 +73,11 @@ settings::Settings RunArguments::settings() const {
   std::vector<Override> overrides;
   if (!parties.empty()) overrides.push_back({"--parties " + parties, "parties", parties});
   for (const std::string& set : sets) overrides.push_back(override_from_set(set));
-  return load_scenario(scenario, overrides);
+  settings::Settings loaded = load_scenario(scenario, overrides);
+  if (is_encrypted_inputs(loaded) && !takes_any_mode) {
+    throw ConfigError(scenario + ": mode encrypted_inputs is for 'blindsum run' alone");
+  }
+  return loaded;
 }
 
 std::vector<std::string> RunArguments::overrides() const {
@@ -134,7 +139,7 @@ int work_in(const RunArguments& arguments, const RunOptions& options,
   Progress progress(arguments.verbosity());
   const RunResult result = work(options, progress);
   progress.end();
-  add_report_to(options.folder, progress);
+  if (!settings::is_encrypted_inputs(options.settings)) add_report_to(options.folder, progress);
   return finish_job(arguments, options, result, progress.terminal(), describe);
 }
 
@@ -179,7 +184,12 @@ void add_run(CLI::App& app, Job& job) {
   verb->callback([arguments, old, &job] {
     if (arguments->scenario.empty() && old->empty()) throw CLI::RequiredError("SCENARIO");
     if (old->empty()) {
-      job = [=] { return run_job(*arguments, "", run_scenario, describe_run); };
+      arguments->takes_any_mode = true;
+      job = [=] {
+        return is_encrypted_inputs(arguments->settings())
+                   ? run_job(*arguments, "", run_replay, describe_replay)
+                   : run_job(*arguments, "", run_scenario, describe_run);
+      };
     } else {
       job = [=] { return resume_job(*arguments, *old); };
     }

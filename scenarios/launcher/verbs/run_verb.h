@@ -19,6 +19,7 @@ struct RunArguments {
   std::vector<std::string> sets;
   std::string data, out = "runs", keys;
   bool is_quiet = false, is_json = false, keeps_traffic = false;
+  bool takes_any_mode = false;  // else settings refuses mode encrypted_inputs
 
   // add_scenario_to adds what says which run it is, add_output_to what says where its results go,
   // add_to all that a run takes.
