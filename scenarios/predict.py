@@ -47,7 +47,7 @@ class Model:
 
     def predict(self, records):
         """The class of each record, as an index into meta["classes"]."""
-        activation = {"relu": lambda v: np.maximum(v, 0), "tanh": np.tanh,
+        activation = {"relu": lambda v: np.maximum(v, 0), "tanh": np.tanh, "square": np.square,
                       "sigmoid": lambda v: 1 / (1 + np.exp(-v))}[self.meta["activation"]]
         x = self.encode(records)
         layers = len(self.tensors) // 2

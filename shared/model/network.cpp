@@ -12,7 +12,7 @@
 namespace blindsum::model {
 namespace {
 
-constexpr Words<Activation, 3> kActivations("activation", {"relu", "sigmoid", "tanh"});
+constexpr Words<Activation, 4> kActivations("activation", {"relu", "sigmoid", "tanh", "square"});
 
 constexpr std::size_t kRowsPerBlock = 2048;   // of one task of evaluate
 constexpr std::size_t kRowsPerFloatSum = 64;  // added in float before they join the double sum

@@ -13,7 +13,8 @@
 
 namespace blindsum::model {
 
-enum class Activation : std::uint8_t { kRelu, kSigmoid, kTanh };
+// kSquare, z², is what can be computed on encrypted records (Gilad-Bachrach et al. 2016).
+enum class Activation : std::uint8_t { kRelu, kSigmoid, kTanh, kSquare };
 [[nodiscard]] std::string_view to_string(Activation activation);
 [[nodiscard]] Activation activation_from_string(std::string_view name);  // Throws ConfigError.
 

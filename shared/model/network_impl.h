@@ -143,7 +143,7 @@ class NetworkImpl {
       for (std::size_t k = 0; k < input.count; ++k) {
         work.deltas[l - 1][input.index[k]] =
             dot(layer.row(input.index[k]), work.deltas[l].data(), layer.stride) *
-            slope(input.value[k]);
+            slope(input.value[k], work.outputs[l - 1][input.index[k]]);
       }
     }
     return loss;
@@ -181,7 +181,8 @@ class NetworkImpl {
         out.value[count] = z[i];
         count += z[i] <= 0 ? 0 : 1;  // NaN is listed, so that it shows
       } else {
-        out.value[count++] = squashed(static_cast<double>(z[i]));
+        out.value[count++] =
+            activation_ == Activation::kSquare ? z[i] * z[i] : squashed(static_cast<double>(z[i]));
       }
     }
     out.count = count;
@@ -227,8 +228,8 @@ class NetworkImpl {
     return static_cast<Scalar>(std::copysign((1 - e) / (1 + e), z));
   }
 
-  // slope is the derivative of the activation, from its value.
-  [[nodiscard]] Scalar slope(Scalar a) const {
+  // slope is the derivative of the activation at z, where it is a.
+  [[nodiscard]] Scalar slope(Scalar a, Scalar z) const {
     switch (activation_) {
       case Activation::kRelu:
         return Scalar{1};  // of the non-zero values, the only ones listed
@@ -236,6 +237,8 @@ class NetworkImpl {
         return a * (1 - a);
       case Activation::kTanh:
         return 1 - a * a;
+      case Activation::kSquare:
+        return 2 * z;
     }
     return Scalar{1};
   }

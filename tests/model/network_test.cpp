@@ -60,6 +60,7 @@ std::vector<double> naive_logits(const Shape& shape, std::span<const double> par
       if (l + 1 < layers.size()) {
         z[o] = shape.activation == Activation::kRelu      ? std::max(0.0, z[o])
                : shape.activation == Activation::kSigmoid ? 1 / (1 + std::exp(-z[o]))
+               : shape.activation == Activation::kSquare  ? z[o] * z[o]
                                                           : std::tanh(z[o]);
       }
     }
@@ -90,6 +91,7 @@ const std::vector<Case> kCases{
     {{9, {7}, 5, Activation::kRelu}, 1},      {{9, {7}, 5, Activation::kSigmoid}, 2},
     {{9, {7}, 5, Activation::kTanh}, 3},      {{13, {25, 6}, 5, Activation::kTanh}, 4},
     {{13, {6, 33}, 5, Activation::kRelu}, 5}, {{6, {}, 5, Activation::kRelu}, 6},
+    {{9, {7}, 5, Activation::kSquare}, 7},
 };
 
 TEST_CASE("the gradient agrees with finite differences to 1e-6 in double, and float with double") {
@@ -325,7 +327,8 @@ TEST_CASE("data and parameters of another shape are refused") {
 }
 
 TEST_CASE("activations have names that read back") {
-  for (const auto a : {Activation::kRelu, Activation::kSigmoid, Activation::kTanh}) {
+  for (const auto a :
+       {Activation::kRelu, Activation::kSigmoid, Activation::kTanh, Activation::kSquare}) {
     CHECK(activation_from_string(to_string(a)) == a);
   }
   CHECK_THROWS_AS((void)activation_from_string("gelu"), ConfigError);
