@@ -1,6 +1,7 @@
 #include "coordinator/make.h"
 
 #include "coordinator/compute_service.h"
+#include "coordinator/detection_service.h"
 #include "coordinator/tampering.h"
 #include "shared/crypto/update_cipher.h"
 #include "shared/role/codec.h"
@@ -51,6 +52,21 @@ role::RoleProgram make_program(const settings::RoleFile& role, ThreadPool& pool,
                                report::RecordWriter& records) {
   if (!settings::is_encrypted_inputs(role.settings)) {
     return role::program_of(make_coordinator(role, pool, records));
+  }
+  if (settings::is_detection(role.settings)) {
+    auto session = make_detection_service(role, pool, records);
+    const DetectionService* service = session.get();
+    role::RoleProgram program = role::program_of(std::move(session));
+    program.ending = [service] {
+      const DetectionService::View& view = service->view();
+      return role::Ending{service->fault(),
+                          service->reason(),
+                          {{"records", view.records},
+                           {"messages", view.messages},
+                           {"bytes", view.bytes},
+                           {"begins_with", view.begins_with}}};
+    };
+    return program;
   }
   auto session = make_compute_service(role, pool, records);
   const ComputeService* service = session.get();

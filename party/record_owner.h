@@ -6,27 +6,29 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "shared/core/thread_pool.h"
 #include "shared/crypto/encryptor.h"
+#include "shared/data/encoder.h"
 #include "shared/report/records.h"
 #include "shared/settings/role_file.h"
 #include "shared/wire/session.h"
 
 namespace blindsum::party {
 
-// RecordSet holds records as the network takes them: 41 inputs each, 0 to 128, min-max scaled, and
-// the class.
+// RecordSet holds records as the network takes them, as whole numbers from 0 to 128, and the class.
 struct RecordSet {
   std::size_t rows = 0;
-  Bytes inputs;  // rows × 41
+  std::size_t inputs_each = 0;
+  Bytes inputs;  // rows × inputs_each
   Bytes labels;
 };
 
-// ReplayRecords are the records of a replay: `train_rows` of the training file, drawn without
-// repetition and in the order that the seed gives, and the first `test_rows` of the test file.
-// Ranges are those of whole files: of the training file for both, or (scaler: seed) of each its
-// own.
+// ReplayRecords are the records of a replay, 41 min-max scaled inputs each: `train_rows` of the
+// training file, drawn without repetition and in the order that the seed gives, and the first
+// `test_rows` of the test file. Ranges are those of whole files: of the training file for both, or
+// (scaler: seed) of each its own.
 struct ReplayRecords {
   RecordSet train, test;
   // Throws DataError when a file cannot be read or has too few rows.
@@ -35,15 +37,33 @@ struct ReplayRecords {
                                           const std::filesystem::path& test);
 };
 
+// detection_rows draws `test_rows` of `rows` without repetition, by the seed.
+[[nodiscard]] std::vector<std::uint32_t> detection_rows(const settings::Settings& settings,
+                                                        std::size_t rows);
+
+// detection_records are those rows of a file, as role::DetectionInputs has them. Throws DataError
+// when it cannot be read or has too few rows.
+[[nodiscard]] RecordSet detection_records(const settings::Settings& settings,
+                                          const std::filesystem::path& file,
+                                          const data::Scaler& scaler);
+
+// write_encoding and read_encoding: what a service tells those who want records scored, how numbers
+// are standardised. JSON. read_encoding throws ConfigError that names the file.
+void write_encoding(const std::filesystem::path& path, const data::Scaler& scaler);
+[[nodiscard]] data::Scaler read_encoding(const std::filesystem::path& path);
+
 struct OwnerConfig {
   Digest key_id{}, replay_id{};
-  bool gives_inputs = false;  // the right update needs them
+  bool gives_inputs = false;       // the right update needs them
+  std::uint32_t most_records = 0;  // in a message to the service
+  unsigned slot_bits = 0;  // 0: one number a ciphertext; else one feature of all records, in slots
   double idle_s = 0;
 };
 
 // RecordOwner answers requests: to the compute service it sends records encrypted, one ciphertext a
-// feature, to the key-holder of its own side their labels, and the inputs of the training records
-// if the update needs them. Every encryption is fresh, also when asked again.
+// feature of a record, or of all records of the message, to the key-holder of its own side their
+// labels, and the inputs of the training records if the update needs them. Every encryption is
+// fresh, also when asked again.
 class RecordOwner : public wire::Session {
  public:
   // `records` must outlive the session.

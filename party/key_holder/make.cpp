@@ -8,6 +8,7 @@
 
 #include "party/key_holder/activation_opener.h"
 #include "party/key_holder/key_store.h"
+#include "party/key_holder/score_opener.h"
 #include "shared/core/error.h"
 #include "shared/crypto/secret/decryptor.h"
 #include "shared/role/codec.h"
@@ -150,6 +151,20 @@ model::Parameters load_model(const std::filesystem::path& path, const model::Sha
 
 role::RoleProgram make_program(const settings::RoleFile& role, ThreadPool& pool,
                                report::RecordWriter& records) {
+  if (settings::is_detection(role.settings)) {
+    auto session = make_score_opener(role, pool, records);
+    const ScoreOpener* opener = session.get();
+    role::RoleProgram program = role::program_of(std::move(session));
+    program.ending = [opener, path = role.files.model] {
+      role::Ending ending{opener->fault(), opener->reason(), {}};
+      if (ending.fault == Fault::kNone) write_scores(path, opener->scores());
+      ending.extra["confusion"] = opener->confusion();
+      ending.extra["stream_s"] = opener->stream_s();
+      ending.extra["open_s"] = opener->work_s();
+      return ending;
+    };
+    return program;
+  }
   if (settings::is_encrypted_inputs(role.settings)) {
     auto session = make_activation_opener(role, pool, records);
     const ActivationOpener* opener = session.get();

@@ -92,9 +92,10 @@ struct AloneTraining {
 };
 
 // train_alone trains every party by itself, with the network, optimiser (as train_centralized),
-// batches and rounds of the federated run but only what the party knows: its rows, its class weights, its own means and
-// deviations. Parties are evaluated at least once, at the end, and about kAloneEvaluations times
-// in all. Threads work on parties; each holds one encoded shard and one encoded test set.
+// batches and rounds of the federated run but only what the party knows: its rows, its class
+// weights, its own means and deviations. Parties are evaluated at least once, at the end, and about
+// kAloneEvaluations times in all. Threads work on parties; each holds one encoded shard and one
+// encoded test set.
 inline constexpr std::uint64_t kAloneEvaluations = 256;
 [[nodiscard]] AloneTraining train_alone(const settings::Settings& settings,
                                         const Workload& workload, Progress& progress,

@@ -68,19 +68,23 @@ settings::RoleFile role_file_of(const FederationPlan& plan, const wire::Peer& pe
   role.files.tables = plan.public_key.parent_path();
   role.files.identity = plan.folder / "roles" / (to_string(peer) + ".secret");
   role.files.records = records_path(plan.folder, peer);
+  if (peer.role == wire::Role::kCoordinator) role.files.traffic = plan.traffic;
   if (settings::is_encrypted_inputs(plan.settings)) {
     if (peer.role == wire::Role::kKeyHolder) role.files.secret_key = plan.secret_key;
     if (peer.role == wire::Role::kParty) {
       role.files.shard = plan.train;
       role.files.test = plan.test;
     }
+    if (settings::is_detection(plan.settings)) {
+      role.files.model = peer.role == wire::Role::kCoordinator ? detector_path(plan.folder)
+                         : peer.role == wire::Role::kKeyHolder ? scores_path(plan.folder)
+                                                               : encoding_path(plan.folder);
+    }
   } else if (peer.role == wire::Role::kKeyHolder) {
     role.files.secret_key = plan.secret_key;
     role.files.test = plan.test;
     role.files.model = model_path(plan.folder);
     role.files.state = plan.folder / "state";
-  } else if (peer.role == wire::Role::kCoordinator) {
-    role.files.traffic = plan.traffic;
   } else if (peer.role == wire::Role::kParty) {
     role.files.shard = shard_path(plan.folder / "shards", peer.id);
     if (plan.settings.algorithm == "scaffold") {
@@ -460,6 +464,18 @@ std::filesystem::path records_path(const std::filesystem::path& folder, const wi
 
 std::filesystem::path model_path(const std::filesystem::path& folder) {
   return folder / "model.safetensors";
+}
+
+std::filesystem::path detector_path(const std::filesystem::path& folder) {
+  return folder / "service" / "detector.json";
+}
+
+std::filesystem::path encoding_path(const std::filesystem::path& folder) {
+  return folder / "encoding.json";
+}
+
+std::filesystem::path scores_path(const std::filesystem::path& folder) {
+  return folder / "owner" / "scores.csv";
 }
 
 std::filesystem::path role_path(const std::filesystem::path& folder, const wire::Peer& peer,

@@ -46,6 +46,10 @@ struct FederationPlan {
 [[nodiscard]] std::filesystem::path records_path(const std::filesystem::path& folder,
                                                  const wire::Peer& peer);
 [[nodiscard]] std::filesystem::path model_path(const std::filesystem::path& folder);
+// Of private detection: the service's model, what it tells of its inputs, the owner's scores.
+[[nodiscard]] std::filesystem::path detector_path(const std::filesystem::path& folder);
+[[nodiscard]] std::filesystem::path encoding_path(const std::filesystem::path& folder);
+[[nodiscard]] std::filesystem::path scores_path(const std::filesystem::path& folder);
 
 // role_path is where start_processes keeps what belongs to `peer`: ".json" is its role file.
 [[nodiscard]] std::filesystem::path role_path(const std::filesystem::path& folder,

@@ -10,16 +10,9 @@
 #include "coordinator/integer_network.h"
 #include "party/key_holder/activation_opener.h"
 #include "party/record_owner.h"
-#include "scenarios/launcher/manifest.h"
-#include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/encrypted_run.h"
 #include "scenarios/launcher/record_tail.h"
 #include "scenarios/launcher/result_text.h"
-#include "scenarios/launcher/resume.h"
-#include "scenarios/launcher/scenario.h"
-#include "scenarios/launcher/summary.h"
-#include "shared/core/file.h"
-#include "shared/core/random.h"
-#include "shared/crypto/encryptor.h"
 #include "shared/role/encrypted_inputs.h"
 
 namespace blindsum::launcher {
@@ -27,9 +20,6 @@ namespace {
 
 using nlohmann::json;
 using role::InputNetwork;
-
-constexpr std::chrono::seconds kKeyDeadline{600};
-constexpr std::chrono::milliseconds kPollInterval{10};
 
 // StudyEpoch is a row of the study's tables: per cent, mean absolute error, seconds.
 struct StudyEpoch {
@@ -40,19 +30,9 @@ constexpr std::array<StudyEpoch, 5> kStudyEncrypted{{{97.61, 88.6, 0.0193, 3884}
                                                      {98.61, 88.6, 0.0108, 3879},
                                                      {98.69, 88.5, 0.0101, 3958},
                                                      {98.78, 88.5, 0.0096, 4051}}};
+constexpr std::chrono::milliseconds kPollInterval{10};
 constexpr double kStudyRows = 10000;
 constexpr double kStudyEncryptionsPerS = 1740;  // 42 rows of 41 numbers, 256-bit key
-
-[[noreturn]] void fail(Fault fault, const std::string& reason) {
-  switch (fault) {
-    case Fault::kKeys:
-      throw KeyError(reason);
-    case Fault::kIntegrity:
-      throw IntegrityError(reason);
-    default:
-      throw Error(reason);
-  }
-}
 
 // Outcome is what a replay came to: two with the same integers have the same one.
 struct Outcome {
@@ -99,131 +79,40 @@ Outcome replay_in_the_clear(const settings::Settings& settings, const party::Rep
   return outcome;
 }
 
-class Replay {
+class Replay : public EncryptedRun {
  public:
-  Replay(const RunOptions& options, Progress& progress)
-      : options_(options),
-        settings_(options.settings),
-        progress_(progress),
-        folder_(std::filesystem::absolute(options.folder)) {}
-
-  Ending go() {
-    for (const char* name : {"logs", "records", "roles", "keys"}) {
-      std::filesystem::create_directories(folder_ / name);
-    }
-    for (const char* name : {"roles", "keys"}) {
-      std::filesystem::permissions(folder_ / name, std::filesystem::perms::owner_all);
-    }
-    write_file_atomic(folder_ / "scenario.yaml", to_yaml(settings_));
-    lock_.emplace(folder_, FolderLock::Kind::kNew);
-    const auto& inputs = settings_.encrypted_inputs;
-    progress_.say(progress_.terminal().paint(Style::kBold, settings_.name) +
-                  ": encrypted inputs, " + std::to_string(inputs.train_rows) + " rows, " +
-                  std::to_string(inputs.epochs) + " epochs, " + security_text(settings_));
-    if (settings_.paillier.key_bits < 2048) {
-      progress_.warn("WARNING: INSECURE KEY: anybody can factor " +
-                     std::to_string(settings_.paillier.key_bits) +
-                     " bits; for the replay of the study alone");
-    }
-    progress_.say("results: " + options_.folder.string());
-    Processes processes;
-    const auto keys = start_keys(processes);
-    begin_data();
-    finish_keys(processes);
-    write_manifest();
-    const Ending ending = train(keys);
-    if (ending.fault != Fault::kNone) return ending;
-    compare();
-    return {};
-  }
-
-  RunResult finish(Ending ending) {
-    progress_.end();
-    if (options_.keys.empty()) crypto::remove_tables(folder_ / "keys");
-    summary_["status"] = ending.fault == Fault::kNone ? "done" : to_string(ending.fault);
-    if (ending.fault != Fault::kNone) summary_["reason"] = ending.reason;
-    summary_["mode"] = settings_.mode;
-    summary_["scenario"] = settings_.name;
-    summary_["seed"] = settings_.seed;
-    summary_["cipher"] = settings_.cipher;
-    summary_["key_bits"] = settings_.paillier.key_bits;
-    summary_["security"] = security_text(settings_);
-    summary_["randomizer"] = settings_.paillier.randomizer;
-    summary_["gradient"] = settings_.encrypted_inputs.gradient;
-    summary_["scaler"] = settings_.encrypted_inputs.scaler;
-    summary_["data"] = data_.name;
-    summary_["wall_s"] = watch_.seconds();
-    write_file_atomic(folder_ / "summary.json", json_text(summary_));
-    return {std::move(ending), summary_, false};
-  }
+  using EncryptedRun::EncryptedRun;
 
  private:
-  void check_stop() const {
-    if (*options_.stop) throw Interrupted();
-  }
-  struct Interrupted : Error {
-    Interrupted() : Error("interrupted by the user") {}
-  };
-
-  std::filesystem::path start_keys(Processes& processes) {
-    const std::string program = (options_.programs / "blindsum-keyholder").string();
-    if (!options_.keys.empty()) return std::filesystem::absolute(options_.keys);
-    std::vector<std::string> command{program,  "keygen",
-                                     "--out",  (folder_ / "keys").string(),
-                                     "--bits", std::to_string(settings_.paillier.key_bits)};
-    if (settings_.paillier.key_bits < 2048) command.emplace_back("--insecure");
-    processes.start("keys", command, folder_ / "logs" / "keys.log");
-    return folder_ / "keys";
+  Ending work() override {
+    const auto& inputs = settings_.encrypted_inputs;
+    announce("encrypted inputs, " + std::to_string(inputs.train_rows) + " rows, " +
+             std::to_string(inputs.epochs) + " epochs");
+    begin_data();
+    const Ending ending = train();
+    if (ending.fault == Fault::kNone) compare();
+    return ending;
   }
 
-  void finish_keys(Processes& processes) {
-    if (!options_.keys.empty()) return;
-    progress_.begin_phase("keys", "searching primes");
-    const auto exit = processes.wait("keys", kKeyDeadline, *options_.stop);
-    check_stop();
-    if (!exit || !exit->is_good()) {
-      fail(Fault::kKeys, "no key set was made: see " + (folder_ / "logs" / "keys.log").string());
-    }
-    progress_.end_phase("new " + std::to_string(settings_.paillier.key_bits) + "-bit key set");
+  void describe(json& summary) const override {
+    summary["gradient"] = settings_.encrypted_inputs.gradient;
+    summary["scaler"] = settings_.encrypted_inputs.scaler;
   }
 
   void begin_data() {
     progress_.begin_phase("data", "reading the records");
-    data_ = options_.data ? *options_.data
-                          : find_data(settings_, options_.data_directory, folder_ / "data",
-                                      [this](const std::string& text) { progress_.warn(text); });
     records_ = party::ReplayRecords::read(settings_, data_.train, data_.test);
     check_stop();
     progress_.end_phase(data_.name + ": " + std::to_string(records_.train.rows) +
                         " training rows, " + std::to_string(records_.test.rows) + " test rows");
   }
 
-  void write_manifest() const {
-    const json manifest = {{"started", utc_now()},
-                           {"build", build_of()},
-                           {"machine", machine_of()},
-                           {"seed", settings_.seed},
-                           {"kernel", crypto::kernel_name()},
-                           {"security", security_text(settings_)},
-                           {"data", to_json(data_)}};
-    write_file_atomic(folder_ / "manifest.json", json_text(manifest));
-  }
-
-  Ending train(const std::filesystem::path& keys) {
-    FederationPlan plan;
-    plan.settings = settings_;
-    fill_random(plan.run);
-    plan.folder = folder_;
-    plan.programs = options_.programs;
-    plan.public_key = keys / "public.key";
-    plan.secret_key = keys / "secret.key";
+  Ending train() {
+    FederationPlan plan = federation_plan();
     plan.train = data_.train;
     plan.test = data_.test;
-    plan.stop = options_.stop;
-    if (options_.keep_traffic) plan.traffic = folder_ / "traffic.log";
     progress_.begin_phase("encrypt", "the party encrypts its records");
-    const auto federation =
-        settings_.runtime == "memory" ? start_in_memory(plan) : start_processes(plan);
+    const auto federation = start(plan);
     RecordTail holder(records_path(folder_, wire::kKeyHolderPeer));
     RecordTail service(records_path(folder_, wire::kCoordinatorPeer));
     const auto& inputs = settings_.encrypted_inputs;
@@ -256,15 +145,6 @@ class Replay {
       if (*options_.stop) return {Fault::kInterrupted, "interrupted by the user"};
       std::this_thread::sleep_for(kPollInterval);
     }
-  }
-
-  // end_record_of returns the last line of a role's records.
-  [[nodiscard]] json end_record_of(const wire::Peer& peer) const {
-    const auto lines = report::read_records(records_path(folder_, peer));
-    if (lines.empty() || !lines.back().value("end", false)) {
-      fail(Fault::kRoleFailed, peer_name(peer) + " ended without its last record");
-    }
-    return lines.back();
   }
 
   // compare holds the encrypted replay against the same integers in the clear.
@@ -304,23 +184,15 @@ class Replay {
       summary_["epochs"].push_back(std::move(epoch));
     }
     if (!is_identical) {
-      fail(Fault::kIntegrity,
-           "the encrypted replay and the one in the clear do not agree bit for bit");
+      throw IntegrityError(
+          "the encrypted replay and the one in the clear do not agree bit for bit");
     }
     progress_.end_phase("identical bit for bit, at every step");
   }
 
-  const RunOptions& options_;
-  const settings::Settings& settings_;
-  Progress& progress_;
-  std::filesystem::path folder_;
-  std::optional<FolderLock> lock_;
-  DataSource data_;
   party::ReplayRecords records_;
   std::vector<report::RoundRecord> epochs_;  // of the key-holder
   std::vector<double> compute_s_;            // of the service, by epoch
-  json summary_ = json::object();
-  report::Stopwatch watch_;
 };
 
 std::string column(const std::string& text, std::size_t width) {
@@ -330,15 +202,7 @@ std::string column(const std::string& text, std::size_t width) {
 }  // namespace
 
 RunResult run_replay(const RunOptions& options, Progress& progress) {
-  Replay replay(options, progress);
-  Ending ending;
-  try {
-    ending = replay.go();
-  } catch (const std::exception& error) {
-    ending = *options.stop ? Ending{Fault::kInterrupted, "interrupted by the user"}
-                           : Ending{fault_of(error), error.what()};
-  }
-  return replay.finish(std::move(ending));
+  return Replay(options, progress).go();
 }
 
 std::string describe_replay(const RunOptions& options, const RunResult& result,

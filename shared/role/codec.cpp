@@ -5,6 +5,7 @@
 
 #include "shared/core/error.h"
 #include "shared/core/file.h"
+#include "shared/role/detection.h"
 #include "shared/role/encrypted_inputs.h"
 
 namespace blindsum::role {
@@ -39,6 +40,7 @@ crypto::UpdateCodec codec_of(const settings::Settings& settings) {
 }
 
 wire::CodecLimits limits_of(const settings::Settings& settings) {
+  if (settings::is_detection(settings)) return detection_limits(settings);
   if (settings::is_encrypted_inputs(settings)) return replay_limits(settings);
   const crypto::UpdateCodec codec = codec_of(settings);
   const std::size_t chunks =
@@ -61,8 +63,9 @@ wire::CodecLimits limits_of(const settings::Settings& settings) {
 }
 
 crypto::KeyPolicy key_policy_of(const settings::Settings& settings) {
-  return settings::is_encrypted_inputs(settings) ? crypto::KeyPolicy::kInsecureTesting
-                                                 : crypto::KeyPolicy::kSecure;
+  const bool is_replay =
+      settings::is_encrypted_inputs(settings) && !settings::is_detection(settings);
+  return is_replay ? crypto::KeyPolicy::kInsecureTesting : crypto::KeyPolicy::kSecure;
 }
 
 std::optional<crypto::PublicKey> load_public_key(const settings::RoleFile& role) {
@@ -93,8 +96,15 @@ crypto::TableOptions table_options_of(const settings::RoleFile& role) {
   options.directory = role.files.tables;
   if (settings::is_encrypted_inputs(role.settings)) {
     const auto& inputs = role.settings.encrypted_inputs;
-    options.encryptions =
-        InputNetwork::kInputs * (std::size_t{inputs.train_rows} + inputs.test_rows);
+    if (settings::is_detection(role.settings)) {
+      const DetectionPlan plan = DetectionPlan::of(role.settings);
+      const std::size_t messages = (plan.rows + plan.batch - 1) / plan.batch;
+      options.encryptions =
+          DetectionInputs::kInputs * (plan.is_linear() ? messages : std::size_t{plan.rows});
+    } else {
+      options.encryptions =
+          InputNetwork::kInputs * (std::size_t{inputs.train_rows} + inputs.test_rows);
+    }
     return options;
   }
   const crypto::UpdateCodec codec = codec_of(role.settings);

@@ -198,7 +198,7 @@ std::vector<Field> fields_of(Settings& s) {
       {"model.hidden", &s.model.hidden, {}, 1, 4096, "widths of the hidden layers"},
       {"model.activation",
        &s.model.activation,
-       {"relu", "sigmoid", "tanh"},
+       {"relu", "sigmoid", "tanh", "square"},
        0,
        0,
        "of the hidden layers"},
@@ -295,6 +295,25 @@ std::vector<Field> fields_of(Settings& s) {
        0.000000000001,
        0.5,
        "with noise: the δ of the (ε, δ) that the records state"},
+      {"encrypted_inputs.task",
+       &s.encrypted_inputs.task,
+       {"replay", "detect"},
+       0,
+       0,
+       "replay: train on encrypted records, one by one; detect: score encrypted records"},
+      {"encrypted_inputs.activation",
+       &s.encrypted_inputs.activation,
+       {"none", "square"},
+       0,
+       0,
+       "detect alone: none: a linear detector; square: with a hidden layer"},
+      {"encrypted_inputs.hidden", &s.encrypted_inputs.hidden, {}, 1, 64, "square alone: its units"},
+      {"encrypted_inputs.batch_rows",
+       &s.encrypted_inputs.batch_rows,
+       {},
+       0,
+       1000,
+       "detect alone: records that go together; 0: as many as fit, 1: each as it comes"},
       {"encrypted_inputs.gradient",
        &s.encrypted_inputs.gradient,
        {"seed", "right"},
@@ -314,13 +333,13 @@ std::vector<Field> fields_of(Settings& s) {
        {},
        1,
        100000,
-       "training rows, drawn by the seed"},
+       "replay alone: training rows, drawn by the seed"},
       {"encrypted_inputs.test_rows",
        &s.encrypted_inputs.test_rows,
        {},
        1,
        100000,
-       "the first of the test set"},
+       "replay: the first of the test set; detect: drawn from it by the seed"},
       {"cipher",
        &s.cipher,
        {"paillier", "none"},
@@ -473,6 +492,10 @@ void require_fits_mode(const Settings& settings) {
     }
     if (!settings.faults.empty()) {
       throw ConfigError("faults: mode encrypted_inputs takes none; use []");
+    }
+    if (settings.encrypted_inputs.task == "detect" && settings.paillier.key_bits < 2048) {
+      throw ConfigError("paillier.key_bits: " + std::to_string(settings.paillier.key_bits) +
+                        " is for encrypted_inputs.task replay alone; use 2048, 3072 or 4096");
     }
     return;
   }

@@ -42,7 +42,7 @@ struct Settings {
 
   struct Model {
     std::vector<std::uint32_t> hidden{41};
-    std::string activation = "relu";     // relu | sigmoid | tanh
+    std::string activation = "relu";     // relu | sigmoid | tanh | square
     std::string class_weights = "sqrt";  // none | sqrt | balanced
   } model;
 
@@ -86,8 +86,12 @@ struct Settings {
   } privacy;
 
   struct EncryptedInputs {
-    std::string gradient = "seed";  // seed | right
-    std::string scaler = "seed";    // seed | train
+    std::string task = "replay";      // replay | detect
+    std::string activation = "none";  // detect: none | square
+    std::uint32_t hidden = 8;         // detect with square
+    std::uint32_t batch_rows = 0;     // detect: records in a message; 0: as many as fit
+    std::string gradient = "seed";    // seed | right
+    std::string scaler = "seed";      // seed | train
     std::uint32_t epochs = 5;
     std::uint32_t train_rows = 10000;
     std::uint32_t test_rows = 1000;
@@ -114,6 +118,11 @@ struct Settings {
 // is_encrypted_inputs says whether the scenario is of mode encrypted_inputs.
 [[nodiscard]] inline bool is_encrypted_inputs(const Settings& settings) {
   return settings.mode == "encrypted_inputs";
+}
+
+// is_detection says whether it is private detection.
+[[nodiscard]] inline bool is_detection(const Settings& settings) {
+  return is_encrypted_inputs(settings) && settings.encrypted_inputs.task == "detect";
 }
 
 // quorum_of is the least number of contributors whose sum may be opened: max(3, ceil(2N/3)).

@@ -113,6 +113,7 @@ party::RecordSet random_records(std::size_t rows, std::uint64_t index) {
   SeededRandom random(kSeed, "records", {index});
   party::RecordSet set;
   set.rows = rows;
+  set.inputs_each = kIn;
   for (std::size_t i = 0; i < rows * kIn; ++i) {
     const auto x = random.below(3) == 0 ? random.below(129) : 0;
     set.inputs.push_back(static_cast<std::uint8_t>(i < kIn ? 128 : x));
@@ -198,8 +199,8 @@ TEST_CASE("three sessions on ciphertexts have the integers of the oracle at ever
       const crypto::PublicKey key = secret.public_key();
       const party::ReplayRecords data{random_records(shape.train_rows, 1),
                                       random_records(shape.test_rows, 2)};
-      RecordOwner owner({key.id(), {}, rule == GradientRule::kRight, 60}, data,
-                        crypto::Encryptor(key, crypto::Randomizer::kShort, pool), records);
+      RecordOwner owner({key.id(), {}, rule == GradientRule::kRight, role::kRecordsAtOnce, 0, 60},
+                        data, crypto::Encryptor(key, crypto::Randomizer::kShort, pool), records);
       ComputeService service(service_config(key, shape), key, IntegerNetwork(kSeed, rule, kRate),
                              pool, records);
       ActivationOpener opener(opener_config(key, shape), std::move(secret), pool, records);
@@ -399,7 +400,8 @@ TEST_CASE("the party gives the service ciphertexts alone, fresh each time, of re
   report::RecordWriter records("");
   const crypto::SecretKey secret = insecure_test_key(512);
   const crypto::PublicKey key = secret.public_key();
-  RecordOwner owner({key.id(), {}, false, 60}, {random_records(3, 1), random_records(2, 2)},
+  RecordOwner owner({key.id(), {}, false, role::kRecordsAtOnce, 0, 60},
+                    {random_records(3, 1), random_records(2, 2)},
                     crypto::Encryptor(key, crypto::Randomizer::kShort, pool), records);
   RecordingSink sink;
   owner.start(sink);

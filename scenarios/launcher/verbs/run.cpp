@@ -2,6 +2,7 @@
 #include <iostream>
 #include <memory>
 
+#include "scenarios/launcher/detection.h"
 #include "scenarios/launcher/html_report.h"
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/replay.h"
@@ -186,7 +187,9 @@ void add_run(CLI::App& app, Job& job) {
     if (old->empty()) {
       arguments->takes_any_mode = true;
       job = [=] {
-        return is_encrypted_inputs(arguments->settings())
+        const settings::Settings settings = arguments->settings();
+        return is_detection(settings) ? run_job(*arguments, "", run_detection, describe_detection)
+               : is_encrypted_inputs(settings)
                    ? run_job(*arguments, "", run_replay, describe_replay)
                    : run_job(*arguments, "", run_scenario, describe_run);
       };
