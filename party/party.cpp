@@ -172,6 +172,19 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
   return update;
 }
 
+void Party::count_clipped(const crypto::Quantised& quantised, report::RoundRecord& record) const {
+  record.clipped_values = quantised.clipped.size();
+  if (quantised.clipped.empty()) return;
+  std::size_t end = 0;
+  for (const auto& [in, out] : trainer_.settings().shape.layers()) {
+    const std::size_t begin = end;
+    end += (in + 1) * out;
+    record.clipped_by_layer.push_back(
+        static_cast<std::uint64_t>(std::ranges::lower_bound(quantised.clipped, end) -
+                                   std::ranges::lower_bound(quantised.clipped, begin)));
+  }
+}
+
 crypto::PlaintextVector Party::gradient(const model::Parameters& parameters,
                                         model::Parameters control, report::RoundRecord& record) {
   report::Stopwatch watch;
@@ -191,7 +204,7 @@ crypto::PlaintextVector Party::gradient(const model::Parameters& parameters,
   record.phase_s["train"] = watch.restart();
   crypto::Quantised quantised =
       codec_.fixed_point().encode(local.weighted, config_.seed, config_.id, record.round);
-  record.clipped_values = quantised.clipped;
+  count_clipped(quantised, record);
   auto packed = codec_.pack_gradient(std::move(quantised.values), local.rows);
   record.phase_s["encode"] = watch.seconds();
   return packed;
@@ -204,7 +217,7 @@ crypto::PlaintextVector Party::private_gradient(const model::Parameters& paramet
   PrivateUpdate local = trainer_.train_privately(parameters);
   record.phase_s["train"] = watch.restart();
   crypto::Quantised clamped = codec_.fixed_point().clamp(std::move(local.values));
-  record.clipped_values = clamped.clipped;
+  count_clipped(clamped, record);
   record.clipped_rows = local.clipped_rows;
   auto packed =
       codec_.pack_gradient(std::move(clamped.values), trainer_.settings().local.batch_rows);

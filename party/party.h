@@ -60,6 +60,7 @@ class Party : public wire::Session {
   [[nodiscard]] crypto::PlaintextVector gradient(const model::Parameters& parameters,
                                                  model::Parameters control,
                                                  report::RoundRecord& record);
+  void count_clipped(const crypto::Quantised& quantised, report::RoundRecord& record) const;
   [[nodiscard]] crypto::PlaintextVector private_gradient(const model::Parameters& parameters,
                                                          report::RoundRecord& record) const;
   void send_update(wire::MessageSink& sink);

@@ -118,6 +118,7 @@ class Comparison {
     }
     json_["seeds"].push_back(number);
     if (!judge(seed)) return false;
+    add_quantisation(seed, test, in_float);
     return !is_first || add_gains(seed, test, alone, in_float.statistics);
   }
 
@@ -215,6 +216,25 @@ class Comparison {
                                                         " is the first whose model differs"
                                                   : "")};
     return false;
+  }
+
+  // add_quantisation counts the test records that whole numbers instead of floating point change
+  // the prediction of.
+  void add_quantisation(const Seed& seed, const TestSet& test, const Training& in_float) {
+    const model::Shape shape = role::shape_of(seed.settings);
+    const model::Parameters integers =
+        key_holder::load_model(seed.folder / kInteger / "model.safetensors", shape);
+    ThreadPool pool(seed.settings.threads);
+    std::uint64_t differing = 0, records = 0;
+    for (const data::Dataset& attack :
+         test.encode(data::Scaler::from_statistics(in_float.statistics))) {
+      differing += model::differing_predictions(shape, in_float.parameters, integers, attack, pool);
+      records += attack.records();
+    }
+    json_["quantisation"].push_back({{"seed", seed.settings.seed},
+                                     {"bits", seed.settings.fixed_point.bits},
+                                     {"records", records},
+                                     {"predictions_differ", differing}});
   }
 
   // add_gains also checks that the model file gives the confusion matrix that the run recorded.

@@ -221,6 +221,16 @@ std::string comparison_table(const json& comparison) {
       text += "\n";
     }
   }
+  if (comparison.contains("quantisation")) {
+    double differing = 0, records = 0;
+    for (const json& seed : comparison["quantisation"]) {
+      differing += seed["predictions_differ"].get<double>();
+      records += seed["records"].get<double>();
+    }
+    text += "quantisation: " + comparison["quantisation"][0]["bits"].dump() + " bits change " +
+            fixed(100 * differing / records, 3) +
+            " % of the predictions of the federation in floating point\n";
+  }
   if (comparison.contains("gains")) {
     text += gains_table(comparison) + unseen_table(comparison["gains"]);
   }

@@ -285,8 +285,9 @@ std::string describe_detection(const RunOptions& options, const RunResult& resul
                           " messages, " + bytes_text(service.at("bytes").get<double>()) +
                           ", that begin " +
                           service.at("first_record_begins_with").get<std::string>() + "…");
-  line("owner      ", "read the scores, of the first record " + scores +
-                          ", and of the model what they tell: " + scores_path(options.folder).string());
+  line("owner      ",
+       "read the scores, of the first record " + scores +
+           ", and of the model what they tell: " + scores_path(options.folder).string());
   line("security   ", summary.at("security").get<std::string>());
   return text;
 }

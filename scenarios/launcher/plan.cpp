@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <sstream>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "scenarios/launcher/data_source.h"
+#include "scenarios/launcher/quantisation.h"
 #include "scenarios/launcher/result_text.h"
 #include "shared/core/error.h"
 #include "shared/core/random.h"
@@ -273,6 +275,7 @@ json plan(const settings::Settings& settings) {
             {"largest_sum", largest},
             {"limit", limit},
             {"holds", largest < limit}}},
+          {"quantisation", quantisation_of(settings)},
           {"phase_s", phases},
           {"round_s", round_s},
           {"start_s", costs.setup},
@@ -327,6 +330,23 @@ std::string plan_text(const json& plan, const Terminal& terminal) {
            " bits: the largest sum fills " +
            fixed(100 * number(headroom.at("largest_sum")) / number(headroom.at("limit")), 1) +
            " % of a slot");
+  std::ostringstream proof;
+  proof.precision(12);
+  proof << plan.at("parties").get<int>() << " · (2^" << headroom.at("value_bits").get<int>()
+        << " − 1) = " << number(headroom.at("largest_sum")) << " < 2^"
+        << headroom.at("slot_bits").get<int>() << " = " << number(headroom.at("limit"))
+        << ": no sum leaves its slot";
+  line("", proof.str());
+  const json& quantised = plan.at("quantisation");
+  std::ostringstream bound;
+  bound.precision(3);
+  bound << quantised.at("bits").get<int>() << " bits, clip ± " << number(quantised.at("clip"))
+        << ", " << quantised.at("rounding").get<std::string>()
+        << ": a mean of full batches is off by at most " << number(quantised.at("bound"));
+  if (number(quantised.at("tolerance")) > 0) {
+    bound << " (tolerance " << number(quantised.at("tolerance")) << ")";
+  }
+  line("fixed point", bound.str());
   line("method", "bytes and headroom are exact; times are measured on one thread here and");
   line("", "divided over the processors; decrypt is 0.25 of a 'full' encryption; memory is an");
   line("", "estimate. --json says it number by number.");

@@ -135,7 +135,12 @@ std::string result_text(const settings::Settings& settings, const json& summary,
                       " times float32 (" + bytes_text(plain) + "), and received " +
                       bytes_text(seconds("bytes_down") / parties));
   if (const auto clipped = summary.at("clipped_values").get<std::uint64_t>(); clipped > 0) {
-    line("clipped", std::to_string(clipped) + " gradient values, to fixed_point.clip");
+    std::string layers;
+    for (const json& count : summary.at("clipped_by_layer")) {
+      layers += (layers.empty() ? "" : ", ") + count.dump();
+    }
+    line("clipped",
+         std::to_string(clipped) + " gradient values, to fixed_point.clip; by layer: " + layers);
   }
   if (summary.contains("privacy")) {
     const json& privacy = summary.at("privacy");

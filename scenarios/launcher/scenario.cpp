@@ -15,6 +15,7 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
+#include "scenarios/launcher/quantisation.h"
 #include "shared/core/error.h"
 #include "shared/core/file.h"
 #include "shared/settings/fields.h"
@@ -148,6 +149,7 @@ class Reader {
     }
     set(*field, node, override.origin);
     seen_[override.key] = override.origin;
+    overridden_.insert(override.key);
     if (type_of(*field) == "faults") fault_places_.assign(node.size(), override.origin);
   }
 
@@ -156,6 +158,7 @@ class Reader {
     apply_algorithm(*settings_, [this](std::string_view key) { return given_.contains(key); });
     try {
       require_consistent(*settings_);
+      choose_bits();
     } catch (const ConfigError& error) {
       const std::string what = error.what();
       const auto place = seen_.find(what.substr(0, what.find(':')));
@@ -172,6 +175,24 @@ class Reader {
   }
 
  private:
+  // choose_bits follows fixed_point.tolerance. A resolved scenario has the bits as well. An
+  // override of either displaces the other of the file.
+  void choose_bits() {
+    settings::Settings::FixedPoint& fixed_point = settings_->fixed_point;
+    const bool sets_bits = overridden_.contains("fixed_point.bits");
+    const bool sets_tolerance = overridden_.contains("fixed_point.tolerance");
+    if (sets_bits && !sets_tolerance) fixed_point.tolerance = 0;
+    if (sets_tolerance && !sets_bits) given_.erase("fixed_point.bits");
+    if (fixed_point.tolerance == 0) return;
+    const unsigned bits = bits_for(*settings_);
+    if (given_.contains("fixed_point.bits") && fixed_point.bits != bits) {
+      throw ConfigError("fixed_point.bits: " + std::to_string(fixed_point.bits) +
+                        " and fixed_point.tolerance, which takes " + std::to_string(bits) +
+                        ", exclude each other; give one of them");
+    }
+    fixed_point.bits = bits;
+  }
+
   static std::string place(const std::string& file, const YAML::Mark& mark) {
     return mark.is_null() ? file : file + ":" + std::to_string(mark.line + 1);
   }
@@ -292,6 +313,7 @@ class Reader {
   std::vector<std::string> fault_places_;    // where each was given
   std::map<std::string, std::string> seen_;  // key → where it was given
   std::set<std::string_view> given_;         // keys of fields_
+  std::set<std::string> overridden_;
 };
 
 // yaml_value writes a value so that value_of reads it back.

@@ -191,10 +191,15 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
   const report::RoundRecord* last = nullptr;
   const report::RoundRecord* best = nullptr;
   std::uint64_t clipped = 0;
+  std::vector<std::uint64_t> clipped_by_layer;
   std::uint64_t clipped_rows = 0;
   double epsilon = 0;
   for (const report::RoundRecord& record : records.rounds) {
     clipped += record.clipped_values;
+    clipped_by_layer.resize(std::max(clipped_by_layer.size(), record.clipped_by_layer.size()), 0);
+    for (std::size_t layer = 0; layer < record.clipped_by_layer.size(); ++layer) {
+      clipped_by_layer[layer] += record.clipped_by_layer[layer];
+    }
     clipped_rows += record.clipped_rows;
     epsilon = std::max(epsilon, record.epsilon.value_or(0));
     if (!record.evaluation) continue;
@@ -237,6 +242,7 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
       {"bytes_up", records.bytes_up},
       {"bytes_down", records.bytes_down},
       {"clipped_values", clipped},
+      {"clipped_by_layer", clipped_by_layer},
       {"wall_s", wall_s},
       {"train_s", train_s},
       {"keygen_s", figures.keygen_s},

@@ -40,7 +40,7 @@ Quantised FixedPoint::encode(std::span<const double> reals, std::uint64_t seed, 
       throw CryptoError("value " + std::to_string(i) + " is " +
                         (std::isnan(real) ? "not a number" : "infinite"));
     }
-    if (std::abs(real) > clip_) ++result.clipped;
+    if (std::abs(real) > clip_) result.clipped.push_back(static_cast<std::uint32_t>(i));
     const double scaled = std::clamp(real, -clip_, clip_) * scale();
     double rounded = 0;
     if (rounding_ == Rounding::kNearest) {
@@ -55,13 +55,18 @@ Quantised FixedPoint::encode(std::span<const double> reals, std::uint64_t seed, 
 }
 
 Quantised FixedPoint::clamp(std::vector<std::int64_t> values) const {
-  std::uint64_t clipped = 0;
-  for (std::int64_t& value : values) {
+  Quantised result{std::move(values), {}};
+  for (std::size_t i = 0; i < result.values.size(); ++i) {
+    std::int64_t& value = result.values[i];
     const std::int64_t inside = std::clamp(value, -max_abs(), max_abs());
-    clipped += inside != value ? 1 : 0;
+    if (inside != value) result.clipped.push_back(static_cast<std::uint32_t>(i));
     value = inside;
   }
-  return {std::move(values), clipped};
+  return result;
+}
+
+double FixedPoint::error_bound() const {
+  return (rounding_ == Rounding::kNearest ? 0.5 : 1) / scale();
 }
 
 }  // namespace blindsum::crypto

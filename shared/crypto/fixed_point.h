@@ -13,10 +13,10 @@ enum class Rounding { kNearest, kStochastic };
 [[nodiscard]] std::string_view to_string(Rounding rounding);
 [[nodiscard]] Rounding rounding_from_string(std::string_view name);  // Throws ConfigError.
 
-// Quantised holds the integers of one vector and how many coordinates the clip changed.
+// Quantised holds the integers of one vector and the coordinates that the clip changed, ascending.
 struct Quantised {
   std::vector<std::int64_t> values;
-  std::uint64_t clipped = 0;
+  std::vector<std::uint32_t> clipped;
 };
 
 // FixedPoint maps a real x to the integer q = clamp(round(clamp(x, ±clip) · scale), ±max_abs),
@@ -40,6 +40,11 @@ class FixedPoint {
 
   // clamp moves integers beyond ± max_abs to the bound.
   [[nodiscard]] Quantised clamp(std::vector<std::int64_t> values) const;
+
+  // error_bound is how far a mean of encoded values can be from the mean of the reals, none of
+  // which is clipped: half a step, 1 / scale, to nearest; a step, which is never reached,
+  // stochastically.
+  [[nodiscard]] double error_bound() const;
 
   // decode returns sum / scale for the sum of any number of encoded values.
   [[nodiscard]] double decode(std::int64_t sum) const { return static_cast<double>(sum) / scale(); }

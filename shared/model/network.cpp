@@ -1,7 +1,9 @@
 #include "shared/model/network.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <string>
 
 #include "shared/core/error.h"
@@ -37,6 +39,10 @@ void check_classes(const Shape& shape, std::span<const double> class_weights) {
 
 std::span<const float> row_of(const data::Dataset& data, std::size_t row) {
   return std::span(data.features).subspan(row * data.inputs, data.inputs);
+}
+
+std::size_t highest(std::span<const float> logits) {
+  return static_cast<std::size_t>(std::ranges::max_element(logits) - logits.begin());
 }
 
 }  // namespace
@@ -174,11 +180,7 @@ Confusion evaluate(const Shape& shape, const Parameters& parameters, const data:
     NetworkImpl<float>::Workspace work(network);
     const std::size_t end = std::min(data.rows, (block + 1) * kRowsPerBlock);
     for (std::size_t row = block * kRowsPerBlock; row < end; ++row) {
-      const std::span<const float> logits = network.forward(row_of(data, row), work);
-      std::size_t best = 0;
-      for (std::size_t c = 1; c < logits.size(); ++c) {
-        if (logits[c] > logits[best]) best = c;
-      }
+      const std::size_t best = highest(network.forward(row_of(data, row), work));
       counted[block].counts[data.labels[row]][best] += data.multiplicity[row];
     }
   });
@@ -191,6 +193,27 @@ Confusion evaluate(const Shape& shape, const Parameters& parameters, const data:
     }
   }
   return total;
+}
+
+std::uint64_t differing_predictions(const Shape& shape, const Parameters& a, const Parameters& b,
+                                    const data::Dataset& data, ThreadPool& pool) {
+  check_fits(shape, a, data);
+  check_fits(shape, b, data);
+  const NetworkImpl<float> first(shape, a);
+  const NetworkImpl<float> second(shape, b);
+  const std::size_t blocks = (data.rows + kRowsPerBlock - 1) / kRowsPerBlock;
+  std::vector<std::uint64_t> counted(blocks);
+  pool.parallel_for(blocks, [&](std::size_t block) {
+    NetworkImpl<float>::Workspace work(first);
+    const std::size_t end = std::min(data.rows, (block + 1) * kRowsPerBlock);
+    for (std::size_t row = block * kRowsPerBlock; row < end; ++row) {
+      const std::size_t best = highest(first.forward(row_of(data, row), work));
+      if (highest(second.forward(row_of(data, row), work)) != best) {
+        counted[block] += data.multiplicity[row];
+      }
+    }
+  });
+  return std::accumulate(counted.begin(), counted.end(), std::uint64_t{0});
 }
 
 }  // namespace blindsum::model

@@ -77,4 +77,10 @@ struct ClippedSum {
 [[nodiscard]] Confusion evaluate(const Shape& shape, const Parameters& parameters,
                                  const data::Dataset& data, ThreadPool& pool);
 
+// differing_predictions counts the records (with multiplicity) that two models of one shape predict
+// differently.
+[[nodiscard]] std::uint64_t differing_predictions(const Shape& shape, const Parameters& a,
+                                                  const Parameters& b, const data::Dataset& data,
+                                                  ThreadPool& pool);
+
 }  // namespace blindsum::model

@@ -101,6 +101,7 @@ json to_json(const RoundRecord& record) {
                  {"bytes_out", record.bytes_out},
                  {"contributors", record.contributors},
                  {"clipped_values", record.clipped_values}};
+  if (!record.clipped_by_layer.empty()) object["clipped_by_layer"] = record.clipped_by_layer;
   if (record.clipped_rows > 0) object["clipped_rows"] = record.clipped_rows;
   if (record.epsilon) object["epsilon"] = *record.epsilon;
   if (record.evaluation) object["evaluation"] = to_json(*record.evaluation);
@@ -164,6 +165,11 @@ RoundRecord round_record_from_json(const json& object) {
       record.contributors.push_back(whole<std::uint32_t>(party, "contributors"));
     }
     record.clipped_values = whole<std::uint64_t>(object.at("clipped_values"), "clipped_values");
+    if (object.contains("clipped_by_layer")) {
+      for (const json& count : list_of(object.at("clipped_by_layer"), "clipped_by_layer")) {
+        record.clipped_by_layer.push_back(whole<std::uint64_t>(count, "clipped_by_layer"));
+      }
+    }
     if (object.contains("clipped_rows")) {
       record.clipped_rows = whole<std::uint64_t>(object.at("clipped_rows"), "clipped_rows");
     }

@@ -31,12 +31,13 @@ struct RoundRecord {
   std::map<std::string, double>
       phase_s;  // wall seconds: train, encode, encrypt, aggregate, decrypt, evaluate, wait
   std::uint64_t bytes_in = 0, bytes_out = 0;
-  std::vector<std::uint32_t> contributors;  // coordinator and key-holder
-  std::uint64_t clipped_values = 0;         // party
-  std::uint64_t clipped_rows = 0;           // party, with noise: of longer gradients than allowed
-  std::optional<double> epsilon;            // key-holder, with noise: of all rounds so far
-  std::optional<Evaluation> evaluation;     // key-holder
-  std::string model_digest;                 // key-holder: of the weights after the round
+  std::vector<std::uint32_t> contributors;      // coordinator and key-holder
+  std::uint64_t clipped_values = 0;             // party
+  std::vector<std::uint64_t> clipped_by_layer;  // party: the same by layer; empty when 0
+  std::uint64_t clipped_rows = 0;        // party, with noise: of longer gradients than allowed
+  std::optional<double> epsilon;         // key-holder, with noise: of all rounds so far
+  std::optional<Evaluation> evaluation;  // key-holder
+  std::string model_digest;              // key-holder: of the weights after the round
 };
 
 // Event is something that happened beside the ordinary course of the rounds.

@@ -276,6 +276,13 @@ std::vector<Field> fields_of(Settings& s) {
        0,
        0,
        "stochastic is meant for fewer than 16 bits"},
+      {"fixed_point.tolerance",
+       &s.fixed_point.tolerance,
+       {},
+       0,
+       1000000,
+       "instead of `fixed_point.bits`: how far a mean gradient may be off: see [Fixed "
+       "point](#fixed-point); 0: off"},
       {"privacy.noise",
        &s.privacy.noise,
        {},
@@ -535,6 +542,8 @@ void require_consistent(const Settings& settings) {
   require(sampling.extra == 0 || sampling.parties > 0, "sampling.extra goes with sampling.parties");
   require(settings.privacy.noise == 0 || algorithm == "fedsgd",
           "privacy.noise goes with algorithm fedsgd, not " + algorithm);
+  require(settings.fixed_point.tolerance == 0 || settings.privacy.noise == 0,
+          "fixed_point.tolerance goes without privacy.noise, whose steps follow from its clip");
   require(settings.local.epochs > 0 ||
               std::uint64_t{settings.local.steps} * settings.local.batch_rows < (1U << 20) ||
               algorithm == "fedsgd",

@@ -77,6 +77,7 @@ struct Settings {
     unsigned bits = 24;
     double clip = 8;
     std::string rounding = "nearest";  // nearest | stochastic
+    double tolerance = 0;              // instead of bits: see launcher/quantisation.h; 0: off
   } fixed_point;
 
   struct Privacy {

@@ -1,6 +1,7 @@
 // Fixed point and packing: the integers that are encrypted.
 #include "shared/crypto/packing.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -141,10 +142,42 @@ TEST_CASE("fixed point clips, counts, rounds to even and never yields a negative
   const std::vector<double> reals{0.0, -0.0, 0.004, 0.0149, -0.0151, 1.27, 1.28, -9, 1e300};
   const Quantised quantised = fixed_point.encode(reals, 1, 2, 3);
   CHECK(quantised.values == std::vector<std::int64_t>{0, 0, 0, 1, -2, 127, 127, -127, 127});
-  CHECK(quantised.clipped == 3);
+  CHECK(quantised.clipped.size() == 3);
   CHECK(fixed_point.decode(254) == doctest::Approx(2.54));
   CHECK(FixedPoint(3, 3.0).encode(std::vector<double>{0.5, 1.5, 2.5, -0.5, -1.5}, 0, 0, 0).values ==
         std::vector<std::int64_t>{0, 2, 2, 0, -2});
+}
+
+TEST_CASE("a mean of fixed-point values is off by no more than the bound, which is reached") {
+  INFO("seed ", test::kSeed);
+  for (const unsigned bits : {2U, 4U, 8U, 16U, 24U, 32U}) {
+    for (const Rounding rounding : {Rounding::kNearest, Rounding::kStochastic}) {
+      const FixedPoint fixed_point(bits, 3.7, rounding);
+      const double bound = fixed_point.error_bound();
+      SeededRandom random(test::kSeed, "bound", {bits});
+      constexpr std::size_t kValues = 400;
+      for (const std::uint32_t parties : {1U, 7U}) {
+        std::vector<double> mean(kValues, 0.0);
+        std::vector<std::int64_t> sum(kValues, 0);
+        for (std::uint32_t party = 0; party < parties; ++party) {
+          std::vector<double> reals(kValues);
+          for (double& real : reals) real = 3.7 * (2 * random.uniform() - 1);
+          const Quantised quantised = fixed_point.encode(reals, test::kSeed, party, 1);
+          CHECK(quantised.clipped.empty());
+          for (std::size_t i = 0; i < kValues; ++i) {
+            mean[i] += reals[i] / parties;
+            sum[i] += quantised.values[i];
+          }
+        }
+        double largest = 0;
+        for (std::size_t i = 0; i < kValues; ++i) {
+          largest = std::max(largest, std::abs(fixed_point.decode(sum[i]) / parties - mean[i]));
+        }
+        CHECK(largest <= bound * (1 + 1e-6));
+        if (parties == 1) CHECK(largest > 0.9 * bound);
+      }
+    }
+  }
 }
 
 TEST_CASE("no number is too odd for fixed point but NaN and infinity, which are errors") {

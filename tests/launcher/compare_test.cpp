@@ -398,6 +398,17 @@ TEST_CASE_FIXTURE(Fixture, "a comparison holds all runs, seeds, spreads and gain
   CHECK(all["federated_float"]["final"]["accuracy"].get<double>() ==
         doctest::Approx(all["federated_integer"]["final"]["accuracy"].get<double>()).epsilon(2e-3));
 
+  REQUIRE(all["quantisation"].size() == 2);
+  for (const json& quantisation : all["quantisation"]) {
+    CHECK(quantisation["bits"] == 24);
+    std::uint64_t records = 0;
+    for (const json& actual : all["federated_integer"]["confusion"]) {
+      for (const json& count : actual) records += count.get<std::uint64_t>();
+    }
+    CHECK(quantisation["records"] == records);
+    CHECK(quantisation["predictions_differ"].get<double>() <= 0.002 * static_cast<double>(records));
+  }
+
   REQUIRE(all["gains"].size() == settings.parties);
   for (std::size_t k = 0; k < settings.parties; ++k) {
     const json& gain = all["gains"][k];

@@ -158,6 +158,32 @@ TEST_CASE("the gradient is a mean over the listed rows, repeats included") {
   CHECK(of(all_rows(data)).values == whole.values);
 }
 
+TEST_CASE("differing predictions are those that the textbook network makes otherwise") {
+  const Shape shape{9, {7}, 5, Activation::kTanh};
+  data::Dataset data = random_data(3000, shape.inputs, 3);
+  for (std::size_t i = 0; i < data.rows; ++i) {
+    data.multiplicity[i] = 1 + static_cast<std::uint32_t>(i % 4);
+  }
+  const Parameters a = initial_parameters(shape, 1);
+  Parameters b = a;
+  SeededRandom random(3, "changes");
+  for (float& p : b) p += static_cast<float>(0.05 * random.normal());
+  const auto prediction = [&](const Parameters& parameters, std::size_t row) {
+    const auto z = naive_logits(shape, std::vector<double>(parameters.begin(), parameters.end()),
+                                std::span(data.features).subspan(row * data.inputs, data.inputs));
+    return std::ranges::max_element(z) - z.begin();
+  };
+  std::uint64_t expected = 0;
+  for (std::size_t row = 0; row < data.rows; ++row) {
+    if (prediction(a, row) != prediction(b, row)) expected += data.multiplicity[row];
+  }
+  CHECK(expected > 100);
+  ThreadPool two(2);
+  CHECK(differing_predictions(shape, a, b, data, two) == expected);
+  CHECK(differing_predictions(shape, a, a, data, two) == 0);
+  CHECK_THROWS_AS((void)differing_predictions(shape, a, Parameters(3), data, two), DecodeError);
+}
+
 TEST_CASE("huge logits neither overflow nor lose the loss") {
   const Shape shape{2, {}, 5, Activation::kRelu};
   data::Dataset data = random_data(2, 2, 1);

@@ -1,6 +1,11 @@
 #include "party/party.h"
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
 #include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include "shared/core/error.h"
 #include "shared/crypto/integrity_tag.h"
@@ -107,6 +112,46 @@ TEST_CASE(
   trainer.standardise(data::statistics_of(f.table));
   const auto local = trainer.train(model::parameters_from_bytes(start.weights, kShape), 3);
   CHECK(sum.values == f.codec.fixed_point().encode(local.weighted, 9, 1, 3).values);
+}
+
+TEST_CASE("clipped values are counted by layer") {
+  const test::TempDir folder;
+  const auto path = folder.path() / "party.jsonl";
+  crypto::CodecSettings settings;
+  settings.parties = 3;
+  settings.modulus_bits = 2048;
+  settings.statistics = data::Statistics::kValues;
+  settings.parameters = kShape.parameters();
+  settings.clip = 0.02;
+  const crypto::UpdateCodec codec(settings);
+  Fixture f;
+  report::RecordWriter records(path);
+  const LocalTrainer trainer(
+      {1, 9, kShape, model::ClassWeights::kSqrt, {model::Algorithm::kFedSgd, 32}}, f.table);
+  Party party({kRun, 1, 9, 3, Digest{}, 100}, f.cohort.keys_of(1), codec, trainer,
+              crypto::make_plain_sealer(codec.plaintext_limbs()), records);
+  const auto start = f.gradient_round(3);
+  party.start(f.sink);
+  party.handle(wire::kKeyHolderPeer, start, f.sink);
+
+  LocalTrainer same = trainer;
+  same.standardise(data::statistics_of(f.table));
+  const auto gradient = same.train(model::parameters_from_bytes(start.weights, kShape), 3).weighted;
+  std::vector<std::uint64_t> expected;
+  std::size_t at = 0;
+  for (const auto& [in, out] : kShape.layers()) {
+    expected.push_back(0);
+    for (std::size_t i = 0; i < (in + 1) * out; ++i, ++at) {
+      if (std::abs(gradient[at]) > 0.02) ++expected.back();
+    }
+  }
+  const auto lines = report::read_records(path);
+  REQUIRE(lines.size() == 1);
+  const auto record = report::round_record_from_json(lines[0]);
+  CHECK(record.clipped_by_layer == expected);
+  CHECK(record.clipped_values ==
+        std::accumulate(expected.begin(), expected.end(), std::uint64_t{0}));
+  CHECK(std::ranges::all_of(expected, [](std::uint64_t count) { return count > 0; }));
 }
 
 TEST_CASE("a repeated RoundStart is answered with the same bytes") {
