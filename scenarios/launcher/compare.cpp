@@ -4,15 +4,18 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "party/key_holder/make.h"
 #include "scenarios/launcher/baselines.h"
 #include "scenarios/launcher/gains.h"
+#include "scenarios/launcher/replay.h"
 #include "scenarios/launcher/summary.h"
 #include "shared/core/file.h"
 #include "shared/core/thread_pool.h"
+#include "shared/model/training.h"
 #include "shared/role/codec.h"
 #include "shared/role/learning.h"
 
@@ -91,12 +94,16 @@ class Comparison {
     if (is_first) {
       ThreadPool pool(seed.settings.threads);
       json_["sanity"] = sanity_of(*workload, pool);
+      std::size_t test_rows = 0;
+      for (const TestSet::Attack& attack : workload->test.attacks()) test_rows += attack.rows;
+      json_["sanity"]["study_network"] =
+          study_network(seed.settings, *data_, workload->train.rows, test_rows);
     }
     progress_.say("centralized: all rows in one place");
-    if (!keep_training(seed, kCentralized,
-                       train_centralized(seed.settings, *workload, progress_, *options_.stop))) {
-      return false;
-    }
+    const Training centralized =
+        train_centralized(seed.settings, *workload, progress_, *options_.stop);
+    if (!keep_training(seed, kCentralized, centralized)) return false;
+    add_min_cost(seed, kCentralized, workload->test, centralized, centralized.parameters);
     progress_.say("local: each of " + std::to_string(seed.settings.parties) +
                   " parties alone on its own shard");
     AloneTraining alone = train_alone(seed.settings, *workload, progress_, *options_.stop);
@@ -119,6 +126,9 @@ class Comparison {
     json_["seeds"].push_back(number);
     if (!judge(seed)) return false;
     add_quantisation(seed, test, in_float);
+    add_min_cost(seed, kEncrypted, test, in_float,
+                 key_holder::load_model(seed.folder / kEncrypted / "model.safetensors",
+                                        role::shape_of(seed.settings)));
     return !is_first || add_gains(seed, test, alone, in_float.statistics);
   }
 
@@ -218,6 +228,26 @@ class Comparison {
     return false;
   }
 
+  // add_min_cost judges a model by the minimum-cost rule, with the weights and standardisation of
+  // `training`.
+  void add_min_cost(const Seed& seed, const char* run, const TestSet& test,
+                    const Training& training, const model::Parameters& parameters) {
+    const auto weights =
+        model::class_weights_from(role::class_weights_of(seed.settings), training.statistics);
+    ThreadPool pool(seed.settings.threads);
+    std::vector<model::Confusion> by_attack;
+    for (const data::Dataset& attack :
+         test.encode(data::Scaler::from_statistics(training.statistics))) {
+      by_attack.push_back(model::evaluate_min_cost(role::shape_of(seed.settings), parameters,
+                                                   attack, weights, pool));
+    }
+    const model::Metrics metrics = model::metrics_of(sum_of(by_attack));
+    json_["minimum_cost"][run].push_back({{"seed", seed.settings.seed},
+                                          {"accuracy", metrics.accuracy},
+                                          {"macro_f1", metrics.macro_f1},
+                                          {"cost", metrics.cost}});
+  }
+
   // add_quantisation counts the test records that whole numbers instead of floating point change
   // the prediction of.
   void add_quantisation(const Seed& seed, const TestSet& test, const Training& in_float) {
@@ -265,6 +295,33 @@ class Comparison {
         json_["deviation"][run][key] = spread.deviation;
       }
     }
+    add_pairs();
+  }
+
+  // add_pairs compares runs seed by seed.
+  void add_pairs() {
+    constexpr std::array<std::pair<const char*, const char*>, 3> kPairs{
+        {{kEncrypted, kLocal}, {kEncrypted, kCentralized}, {kEncrypted, kFloat}}};
+    const json& by_seed = json_["by_seed"];
+    for (const auto& [ours, theirs] : kPairs) {
+      if (!by_seed.contains(ours) || !by_seed.contains(theirs)) continue;
+      const std::size_t seeds = std::min(by_seed[ours].size(), by_seed[theirs].size());
+      if (seeds < 2) continue;
+      json pair = {{"run", ours}, {"against", theirs}, {"seeds", seeds}};
+      for (const char* key : kQualities) {
+        std::vector<double> differences;
+        for (std::size_t i = 0; i < seeds; ++i) {
+          differences.push_back(by_seed[ours][i][key].get<double>() -
+                                by_seed[theirs][i][key].get<double>());
+        }
+        const PairedDifference difference = paired_difference(differences);
+        pair[key] = {{"difference", difference.mean},
+                     {"standard_error", difference.standard_error},
+                     {"higher", difference.higher},
+                     {"p", difference.p ? json(*difference.p) : json()}};
+      }
+      json_["paired"].push_back(std::move(pair));
+    }
   }
 
   const RunOptions& options_;
@@ -291,6 +348,31 @@ std::optional<std::uint32_t> first_difference(const std::filesystem::path& run,
   if (a == ours.end()) return b->first;
   if (b == theirs.end()) return a->first;
   return std::min(a->first, b->first);
+}
+
+PairedDifference paired_difference(const std::vector<double>& differences) {
+  const Spread spread = spread_of(differences);
+  PairedDifference result;
+  result.mean = spread.mean;
+  result.standard_error = spread.deviation / std::sqrt(static_cast<double>(differences.size()));
+  result.higher = static_cast<std::uint32_t>(
+      std::ranges::count_if(differences, [](double d) { return d > 0; }));
+  constexpr std::size_t kMostSeeds = 20;
+  if (differences.size() > kMostSeeds) return result;
+  // Sums that are equal but for rounding count as equal.
+  const double observed =
+      std::abs(std::accumulate(differences.begin(), differences.end(), 0.0)) * (1 - 1e-9);
+  const std::uint64_t ways = std::uint64_t{1} << differences.size();
+  std::uint64_t as_far = 0;
+  for (std::uint64_t signs = 0; signs < ways; ++signs) {
+    double sum = 0;
+    for (std::size_t i = 0; i < differences.size(); ++i) {
+      sum += (signs >> i & 1) != 0 ? -differences[i] : differences[i];
+    }
+    as_far += std::abs(sum) >= observed ? 1 : 0;
+  }
+  result.p = static_cast<double>(as_far) / static_cast<double>(ways);
+  return result;
 }
 
 Spread spread_of(const std::vector<double>& values) {

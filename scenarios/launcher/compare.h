@@ -39,4 +39,16 @@ struct Spread {
 };
 [[nodiscard]] Spread spread_of(const std::vector<double>& values);
 
+// PairedDifference is what the differences of two runs, seed by seed, come to: their mean and its
+// standard error, how many are positive, and p, the exact two-sided level of the sign-flip test
+// (Fisher 1935, section 21): the share of the 2^n ways to turn signs whose sum is as far from 0.
+// It cannot be below 2^(1 − n): .25 for three seeds. None for more than 20.
+struct PairedDifference {
+  double mean = 0, standard_error = 0;
+  std::uint32_t higher = 0;
+  std::optional<double> p;
+};
+// paired_difference takes at least one difference.
+[[nodiscard]] PairedDifference paired_difference(const std::vector<double>& differences);
+
 }  // namespace blindsum::launcher

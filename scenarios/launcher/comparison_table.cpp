@@ -104,7 +104,8 @@ std::string runs_table(const json& comparison) {
   }
   std::string rules;
   if (comparison.contains("sanity")) {
-    for (const auto& [key, label] : {std::pair("decision_stump", "decision stump"),
+    for (const auto& [key, label] : {std::pair("study_network", "the study's network"),
+                                     std::pair("decision_stump", "decision stump"),
                                      std::pair("majority_class", "majority class")}) {
       const json& sanity = comparison["sanity"][key];
       std::vector<std::string> row{label};
@@ -207,6 +208,57 @@ std::string unseen_table(const json& gains) {
 
 }  // namespace
 
+namespace {
+
+// pairs_table sets runs side by side, seed by seed.
+std::string pairs_table(const json& comparison) {
+  if (!comparison.contains("paired")) return "";
+  Table table(2);
+  std::vector<std::string> title{"difference, seed by seed", "against"};
+  for (const Quality& quality : kQualities) title.emplace_back(quality.title);
+  table.add(std::move(title));
+  for (const json& pair : comparison["paired"]) {
+    std::vector<std::string> row{pair["run"].get<std::string>(),
+                                 pair["against"].get<std::string>()};
+    for (const Quality& quality : kQualities) {
+      const json& difference = pair[quality.key];
+      const double mean = quality.unit * difference["difference"].get<double>();
+      row.push_back(
+          (mean > 0 ? "+" : "") + fixed(mean, quality.digits) + " ± " +
+          fixed(quality.unit * difference["standard_error"].get<double>(), quality.digits) + " (" +
+          difference["higher"].dump() + " of " + pair["seeds"].dump() + " higher" +
+          (difference["p"].is_null() ? "" : ", p " + fixed(difference["p"].get<double>(), 3)) +
+          ")");
+    }
+    table.add(std::move(row));
+  }
+  return "\n" + table.text() +
+         "mean ± standard error; p: exact sign-flip test, which cannot be below 2^(1 − seeds)\n\n";
+}
+
+// min_cost_table shows what the minimum-cost rule makes of the same models.
+std::string min_cost_table(const json& comparison) {
+  if (!comparison.contains("minimum_cost")) return "";
+  Table table(1);
+  std::vector<std::string> title{"by the minimum-cost rule"};
+  for (const Quality& quality : kQualities) title.emplace_back(quality.title);
+  table.add(std::move(title));
+  for (const char* run : {"centralized", "federated_encrypted"}) {
+    if (!comparison["minimum_cost"].contains(run)) continue;
+    const json& seeds = comparison["minimum_cost"][run];
+    std::vector<std::string> row{run};
+    for (const Quality& quality : kQualities) {
+      double sum = 0;
+      for (const json& seed : seeds) sum += seed[quality.key].get<double>();
+      row.push_back(fixed(quality.unit * sum / static_cast<double>(seeds.size()), quality.digits));
+    }
+    table.add(std::move(row));
+  }
+  return table.text();
+}
+
+}  // namespace
+
 std::string comparison_table(const json& comparison) {
   std::string text = runs_table(comparison);
   if (comparison.contains("identical")) {
@@ -221,6 +273,7 @@ std::string comparison_table(const json& comparison) {
       text += "\n";
     }
   }
+  text += pairs_table(comparison) + min_cost_table(comparison);
   if (comparison.contains("quantisation")) {
     double differing = 0, records = 0;
     for (const json& seed : comparison["quantisation"]) {

@@ -13,6 +13,7 @@
 #include "scenarios/launcher/encrypted_run.h"
 #include "scenarios/launcher/record_tail.h"
 #include "scenarios/launcher/result_text.h"
+#include "shared/model/metrics.h"
 #include "shared/role/encrypted_inputs.h"
 
 namespace blindsum::launcher {
@@ -203,6 +204,45 @@ std::string column(const std::string& text, std::size_t width) {
 
 RunResult run_replay(const RunOptions& options, Progress& progress) {
   return Replay(options, progress).go();
+}
+
+json study_network(const settings::Settings& settings, const DataSource& data,
+                   std::size_t train_rows, std::size_t test_rows) {
+  constexpr std::uint32_t kTrainRows = 10000;
+  constexpr double kRate = 0.01;
+  settings::Settings study = settings;
+  study.encrypted_inputs = {};
+  study.encrypted_inputs.train_rows =
+      static_cast<std::uint32_t>(std::min<std::size_t>(kTrainRows, train_rows));
+  study.encrypted_inputs.test_rows = static_cast<std::uint32_t>(test_rows);
+  const auto records = party::ReplayRecords::read(study, data.train, data.test);
+  coordinator::IntegerNetwork network(settings.seed, coordinator::GradientRule::kSeed, kRate);
+  const auto sums_of = [&](const party::RecordSet& set, std::size_t row) {
+    const auto* first = &set.inputs[row * InputNetwork::kInputs];
+    return network.apply(std::vector<std::int64_t>(first, first + InputNetwork::kInputs));
+  };
+  key_holder::EpochScore score;
+  for (std::uint32_t epoch = 0; epoch < study.encrypted_inputs.epochs; ++epoch) {
+    for (std::size_t row = 0; row < records.train.rows; ++row) {
+      const auto sums = sums_of(records.train, row);
+      network.step(score.take_train(sums, records.train.labels[row]),
+                   std::span(sums).subspan(InputNetwork::kOutputs), {});
+    }
+  }
+  model::Confusion confusion;
+  for (std::size_t row = 0; row < records.test.rows; ++row) {
+    const auto sums = sums_of(records.test, row);
+    const auto best = std::max_element(sums.begin(), sums.begin() + InputNetwork::kOutputs);
+    ++confusion.counts.at(records.test.labels[row])
+          .at(static_cast<std::size_t>(best - sums.begin()));
+  }
+  const model::Metrics metrics = model::metrics_of(confusion);
+  json evaluation = report::to_json(report::Evaluation{
+      metrics.accuracy, metrics.macro_f1, metrics.cost, metrics.recall, confusion.counts});
+  evaluation["rule"] = "41-41-5, " + std::to_string(study.encrypted_inputs.epochs) +
+                       " epochs over " + std::to_string(records.train.rows) +
+                       " rows, as in scenarios/seed-replay.md";
+  return evaluation;
 }
 
 std::string describe_replay(const RunOptions& options, const RunResult& result,

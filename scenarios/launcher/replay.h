@@ -19,4 +19,12 @@ namespace blindsum::launcher {
 [[nodiscard]] std::string describe_replay(const RunOptions& options, const RunResult& result,
                                           const Terminal& terminal);
 
+// study_network trains the study's network as the study did (five epochs over 10,000 training rows,
+// or all if there are fewer, its gradient, each file scaled by its own ranges), in the clear, and
+// evaluates it on the first `test_rows` rows of the test file: a report::Evaluation, and "rule" in
+// words.
+[[nodiscard]] nlohmann::json study_network(const settings::Settings& settings,
+                                           const DataSource& data, std::size_t train_rows,
+                                           std::size_t test_rows);
+
 }  // namespace blindsum::launcher

@@ -19,6 +19,10 @@ double ratio(std::uint64_t part, std::uint64_t whole) {
 
 }  // namespace
 
+std::uint64_t contest_cost(std::size_t actual, std::size_t predicted) {
+  return kCost.at(actual).at(predicted);
+}
+
 Metrics metrics_of(const Confusion& confusion) {
   Metrics metrics;
   std::uint64_t rows = 0;

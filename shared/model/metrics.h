@@ -22,4 +22,7 @@ struct Metrics {
 };
 [[nodiscard]] Metrics metrics_of(const Confusion& confusion);
 
+// contest_cost is what a record of class `actual` costs that is taken for `predicted`: 0 to 4.
+[[nodiscard]] std::uint64_t contest_cost(std::size_t actual, std::size_t predicted);
+
 }  // namespace blindsum::model

@@ -167,8 +167,12 @@ ClippedSum clipped_sum_of(const Shape& shape, const Parameters& parameters,
   return result;
 }
 
-Confusion evaluate(const Shape& shape, const Parameters& parameters, const data::Dataset& data,
-                   ThreadPool& pool) {
+namespace {
+
+// count_predictions counts what `predict` makes of the logits of each row.
+template <class Predict>
+Confusion count_predictions(const Shape& shape, const Parameters& parameters,
+                            const data::Dataset& data, ThreadPool& pool, const Predict& predict) {
   check_fits(shape, parameters, data);
   if (shape.outputs != data::kClasses) {
     throw Error("a confusion matrix needs " + std::to_string(data::kClasses) + " outputs");
@@ -180,7 +184,7 @@ Confusion evaluate(const Shape& shape, const Parameters& parameters, const data:
     NetworkImpl<float>::Workspace work(network);
     const std::size_t end = std::min(data.rows, (block + 1) * kRowsPerBlock);
     for (std::size_t row = block * kRowsPerBlock; row < end; ++row) {
-      const std::size_t best = highest(network.forward(row_of(data, row), work));
+      const std::size_t best = predict(network.forward(row_of(data, row), work));
       counted[block].counts[data.labels[row]][best] += data.multiplicity[row];
     }
   });
@@ -193,6 +197,41 @@ Confusion evaluate(const Shape& shape, const Parameters& parameters, const data:
     }
   }
   return total;
+}
+
+}  // namespace
+
+Confusion evaluate(const Shape& shape, const Parameters& parameters, const data::Dataset& data,
+                   ThreadPool& pool) {
+  return count_predictions(shape, parameters, data, pool, highest);
+}
+
+Confusion evaluate_min_cost(const Shape& shape, const Parameters& parameters,
+                            const data::Dataset& data, std::span<const double> class_weights,
+                            ThreadPool& pool) {
+  check_classes(shape, class_weights);
+  const auto predict = [&](std::span<const float> logits) {
+    const auto top = static_cast<double>(logits[highest(logits)]);
+    std::array<double, data::kClasses> shares{};
+    for (std::size_t c = 0; c < shares.size(); ++c) {
+      if (class_weights[c] == 0) continue;
+      shares[c] = exp_nonpositive(static_cast<double>(logits[c]) - top) / class_weights[c];
+    }
+    std::size_t best = 0;
+    double least = 0;
+    for (std::size_t c = 0; c < shares.size(); ++c) {
+      double cost = 0;
+      for (std::size_t j = 0; j < shares.size(); ++j) {
+        cost += shares[j] * static_cast<double>(contest_cost(j, c));
+      }
+      if (c == 0 || cost < least) {
+        least = cost;
+        best = c;
+      }
+    }
+    return best;
+  };
+  return count_predictions(shape, parameters, data, pool, predict);
 }
 
 std::uint64_t differing_predictions(const Shape& shape, const Parameters& a, const Parameters& b,

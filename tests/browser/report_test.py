@@ -193,7 +193,7 @@ def check_comparison(browser, folder, shots):
                          " cell.textContent))")
     keys = ["centralized", "local", "federated_float", "federated_integer", "federated_encrypted"]
     expected = [f"{100 * comparison[key]['final']['accuracy']:.2f} %" for key in keys]
-    expected += [f"{100 * comparison['sanity'][key]['accuracy']:.2f} %" for key in ("majority_class", "decision_stump")]
+    expected += [f"{100 * comparison['sanity'][key]['accuracy']:.2f} %" for key in ("study_network", "majority_class", "decision_stump")]
     equal([row[1] for row in rows], expected, "accuracies of the runs")
     gains = browser.value("document.querySelectorAll('#gains-table tbody tr').length")
     equal(gains, len(comparison["gains"]), "rows of gains")

@@ -354,6 +354,19 @@ TEST_CASE_FIXTURE(Fixture, "sanity rows say their rule in the units of the recor
         "dos where protocol_type=icmp, else normal");
 }
 
+TEST_CASE("paired differences are judged by their signs, exactly") {
+  const PairedDifference three = paired_difference({1, 2, 3});
+  CHECK(three.mean == 2);
+  CHECK(three.standard_error == doctest::Approx(1 / std::sqrt(3.0)));
+  CHECK(three.higher == 3);
+  CHECK(three.p == 0.25);                          // +++ and −−− of eight
+  CHECK(paired_difference({1, -2, 3}).p == 0.75);  // all but −2+2: |sum| >= 2 of eight
+  CHECK(paired_difference({0, 0, 0}).p == 1);
+  CHECK(paired_difference({1}).p == 1);
+  CHECK(paired_difference(std::vector<double>(10, 0.1)).p == 2.0 / 1024);
+  CHECK_FALSE(paired_difference(std::vector<double>(21, 1.0)).p);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a comparison holds all runs, seeds, spreads and gains") {
   key_holder::save_key_set(folder.path() / "keys", test::key_2048());
   const RunOptions options = this->options("compare");
@@ -397,6 +410,27 @@ TEST_CASE_FIXTURE(Fixture, "a comparison holds all runs, seeds, spreads and gain
   // By integers or floats: a few predictions differ at most.
   CHECK(all["federated_float"]["final"]["accuracy"].get<double>() ==
         doctest::Approx(all["federated_integer"]["final"]["accuracy"].get<double>()).epsilon(2e-3));
+
+  const json& study = all["sanity"]["study_network"];
+  CHECK(study["accuracy"].get<double>() >
+        all["sanity"]["majority_class"]["accuracy"].get<double>());
+  CHECK(study["rule"].get<std::string>().starts_with("41-41-5, 5 epochs over "));
+  REQUIRE(all["paired"].size() == 3);
+  for (const json& pair : all["paired"]) {
+    const std::string ours = pair["run"], theirs = pair["against"];
+    CHECK(ours == "federated_encrypted");
+    CHECK(pair["seeds"] == 2);
+    for (const char* key : {"accuracy", "macro_f1", "cost"}) {
+      const double mean =
+          all["mean"][ours][key].get<double>() - all["mean"][theirs][key].get<double>();
+      CHECK(pair[key]["difference"].get<double>() == doctest::Approx(mean));
+      CHECK(pair[key]["p"].get<double>() >= 0.5);
+    }
+  }
+  for (const char* run : {"centralized", "federated_encrypted"}) {
+    REQUIRE(all["minimum_cost"][run].size() == 2);
+    CHECK(all["minimum_cost"][run][0]["cost"].get<double>() > 0);
+  }
 
   REQUIRE(all["quantisation"].size() == 2);
   for (const json& quantisation : all["quantisation"]) {

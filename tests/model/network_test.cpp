@@ -158,6 +158,34 @@ TEST_CASE("the gradient is a mean over the listed rows, repeats included") {
   CHECK(of(all_rows(data)).values == whole.values);
 }
 
+TEST_CASE("the minimum-cost rule predicts what costs least on average, by the textbook") {
+  const Shape shape{9, {7}, 5, Activation::kSigmoid};
+  data::Dataset data = random_data(2000, shape.inputs, 3);
+  Parameters parameters = initial_parameters(shape, 1);
+  for (float& p : parameters) p *= 2;
+  // Elkan 2000, rows actual, columns predicted.
+  const int cost[5][5] = {
+      {0, 2, 1, 2, 2}, {2, 0, 1, 2, 2}, {1, 2, 0, 2, 2}, {4, 2, 2, 0, 2}, {3, 2, 2, 2, 0}};
+  const std::vector<double> weights{0.5, 1.5, 2, 0, 4};
+  Confusion expected;
+  for (std::size_t row = 0; row < data.rows; ++row) {
+    const auto z = naive_logits(shape, std::vector<double>(parameters.begin(), parameters.end()),
+                                std::span(data.features).subspan(row * data.inputs, data.inputs));
+    std::vector<double> expectation(5, 0.0);
+    for (std::size_t c = 0; c < 5; ++c) {
+      for (std::size_t j = 0; j < 5; ++j) {
+        if (weights[j] > 0) expectation[c] += std::exp(z[j]) / weights[j] * cost[j][c];
+      }
+    }
+    const auto best = std::ranges::min_element(expectation) - expectation.begin();
+    expected.counts[data.labels[row]][static_cast<std::size_t>(best)] += data.multiplicity[row];
+  }
+  ThreadPool two(2);
+  CHECK(evaluate_min_cost(shape, parameters, data, weights, two) == expected);
+  CHECK(evaluate_min_cost(shape, parameters, data, weights, two) !=
+        evaluate(shape, parameters, data, two));
+}
+
 TEST_CASE("differing predictions are those that the textbook network makes otherwise") {
   const Shape shape{9, {7}, 5, Activation::kTanh};
   data::Dataset data = random_data(3000, shape.inputs, 3);

@@ -139,7 +139,7 @@ function writeComparison() {
     ],
   }));
   const sanity = view.sanity || {};
-  for (const [key, name] of [['majority_class', 'Majority class'], ['decision_stump', 'Decision stump']]) {
+  for (const [key, name] of [['study_network', 'The study’s network'], ['majority_class', 'Majority class'], ['decision_stump', 'Decision stump']]) {
     if (!sanity[key]) continue;
     rows.push({ class: 'muted', cells: [{ text: name, title: sanity[key].rule }, ...metrics.map((metric) => metric.text(sanity[key][metric.key])), '–', '–', '–'] });
   }
