@@ -80,13 +80,21 @@ std::filesystem::path shard_path(const std::filesystem::path& directory, std::ui
   return directory / ("party-" + std::to_string(party) + ".csv");
 }
 
-void cut_shards(const settings::Settings& settings, const std::filesystem::path& train,
-                std::span<const std::filesystem::path> paths, const std::atomic<bool>& stop) {
+std::vector<ClassRows> cut_shards(const settings::Settings& settings,
+                                  const std::filesystem::path& train,
+                                  std::span<const std::filesystem::path> paths,
+                                  const std::atomic<bool>& stop) {
   const data::RawFile file = data::read_raw(train);
   const auto shards = shards_of(settings, file);
+  std::vector<ClassRows> classes(settings.parties);
   for (std::uint32_t party = 0; party < settings.parties && !stop; ++party) {
     data::write_shard(file, shards[party], paths[party]);
+    for (const std::uint32_t row : shards[party]) {
+      const std::string& attack = file.attack_names[file.attacks[row]];
+      ++classes[party].at(static_cast<std::size_t>(data::class_of(attack)));
+    }
   }
+  return classes;
 }
 
 }  // namespace blindsum::launcher

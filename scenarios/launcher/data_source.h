@@ -1,6 +1,7 @@
 // Where the records of a run come from, and how they are cut into shards.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <functional>
@@ -44,10 +45,13 @@ using Say = std::function<void(const std::string&)>;
                                                                 const data::RawFile& train);
 
 // shard_path is "party-<k>.csv" in `directory`. cut_shards writes party k's rows to paths[k], and
-// gives up once `stop` is true.
+// gives up once `stop` is true. It returns the rows of each class that each party got.
 [[nodiscard]] std::filesystem::path shard_path(const std::filesystem::path& directory,
                                                std::uint32_t party);
-void cut_shards(const settings::Settings& settings, const std::filesystem::path& train,
-                std::span<const std::filesystem::path> paths, const std::atomic<bool>& stop);
+using ClassRows = std::array<std::uint64_t, data::kClasses>;
+std::vector<ClassRows> cut_shards(const settings::Settings& settings,
+                                  const std::filesystem::path& train,
+                                  std::span<const std::filesystem::path> paths,
+                                  const std::atomic<bool>& stop);
 
 }  // namespace blindsum::launcher

@@ -264,7 +264,7 @@ class Run {
     }
     figures_.data = data_.name;
     check_stop();
-    cut_shards(settings_, data_.train, shards, *options_.stop);
+    class_rows_ = cut_shards(settings_, data_.train, shards, *options_.stop);
     check_stop();
     figures_.data_s = watch.seconds();
     progress_.end_phase(data_.name + ", cut into " + std::to_string(settings_.parties) +
@@ -281,6 +281,8 @@ class Run {
                      {"security", security_text(settings_)},
                      {"data", to_json(data_)},
                      {"prepared", {{"keygen_s", figures_.keygen_s}, {"data_s", figures_.data_s}}}};
+    manifest["shards"] = {{"known_to", "the launcher alone: in a federation nobody sees all of it"},
+                          {"class_rows", class_rows_}};
     if (is_encrypted()) {
       figures_.kernel = crypto::kernel_name();
       manifest["kernel"] = figures_.kernel;
@@ -495,6 +497,7 @@ class Run {
   wire::RunId id_{};
   DataSource data_;
   Figures figures_;
+  std::vector<ClassRows> class_rows_;  // of the shards
   bool resumes_ = false;
   std::optional<FolderLock> lock_;
   const std::string started_ = utc_now();

@@ -174,6 +174,15 @@ def check_run(browser, folder, shots):
     equal(drawn["chart-phases"], len(rounds) * len(phases), "chart-phases")
     equal(drawn["chart-contributors"], len(rounds) * summary["parties"], "chart-contributors")
     equal(drawn["chart-bytes-up"], len(rounds), "chart-bytes-up")
+    class_rows = json.loads((folder / "manifest.json").read_text())["shards"]["class_rows"]
+    equal(drawn["chart-shards"], 5 * summary["parties"], "chart-shards")
+    shards = table_of(browser, "chart-shards")
+    for party, (cells, rows) in enumerate(zip(shards, class_rows, strict=True)):
+        lines = (folder / "shards" / f"party-{party}.csv").read_text().splitlines()
+        equal(sum(rows), len(lines), "rows of a shard in the manifest")
+        equal(rows[0], sum(line.endswith(",normal.") for line in lines), "normal rows of a shard")
+        equal(cells[0], f"party {party}, {len(lines):,} rows", "the name of a shard")
+        equal(float(cells[2].removesuffix(" %")), round(100 * rows[1] / len(lines), 1), "share of dos")
     accuracy = [[f"{record['round']}", f"{100 * record['evaluation']['accuracy']:.2f} %"] for record in evaluations]
     equal(table_of(browser, "chart-accuracy"), accuracy, "the table of accuracies")
     text = browser.value("document.body.innerText")

@@ -373,6 +373,30 @@ function writeParties() {
   }
 }
 
+// writeShards draws what each party was given. Parties are joined as in the other charts.
+const classTones = ['party-3', 'local', 'coordinator', 'key-holder', 'ink'];
+function writeShards() {
+  const shards = view.manifest && view.manifest.shards;
+  if (!shards || shards.class_rows.length === 0) return;
+  show('parties');
+  const joined = Math.ceil(shards.class_rows.length / 40);
+  const groups = d3.range(0, shards.class_rows.length, joined).map((first) => {
+    const members = shards.class_rows.slice(first, first + joined);
+    return { first, last: first + members.length - 1, rows: classNames.map((_, c) => d3.sum(members, (rows) => rows[c])) };
+  });
+  at('shards-legend').append(...classNames.map((name, c) => make('span', {}, swatch(classTones[c]), name)));
+  at('shards-charts').append(barChart({
+    id: 'chart-shards', title: 'What each party was given', label: 'Share of the classes in each shard',
+    note: 'Per cent of the rows of a shard, by class. Only the simulator sees this: in a federation nobody does.',
+    rows: groups.map((group) => `${group.first === group.last ? `party ${group.first}` : `parties ${group.first}–${group.last}`}, ${
+      format.whole(d3.sum(group.rows))} rows`),
+    parts: classNames.map((name, c) => ({
+      name, tone: classTones[c], values: groups.map((group) => 100 * group.rows[c] / d3.sum(group.rows)),
+    })),
+    text: (share) => `${share < 0.1 && share > 0 ? share.toPrecision(1) : share.toFixed(share < 99.95 ? 1 : 0)} %`,
+  }));
+}
+
 // ---- Record ----
 
 function facts(title, pairs) {
@@ -439,6 +463,7 @@ writeRoles();
 writeTime();
 writeBytes();
 writeParties();
+writeShards();
 writeRecord();
 writeFoot();
 for (const section of document.querySelectorAll('main section:not([hidden])')) {
