@@ -1,9 +1,14 @@
-// A small built-in KDD-like data set, for machines without the real files. It is synthetic and
-// labelled so everywhere.
+// A built-in KDD-like data set, for machines without the real files. It is synthetic and labelled
+// so everywhere: rows are drawn from a table of numbers about the attack types of KDD Cup 1999.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "shared/data/kdd.h"
 
 namespace blindsum::data {
 
@@ -12,10 +17,25 @@ struct SyntheticSizes {
   std::size_t test_rows = 20'000;
 };
 
+// synthetic_table returns the table that the program was built with: fit_synthetic of the contest's
+// two files.
+[[nodiscard]] std::string_view synthetic_table();
+
 // write_synthetic writes kddcup.data_10_percent and corrected (plain CSV, KDD schema and label
-// names) into `directory`, deterministic in `seed`. The test set has some attack types that the
-// training set lacks, like the real one.
+// names) into `directory`, deterministic in `seed`, sizes and table. Rows are in random order.
+// Attacks have their share of the rows, rare ones a few rows more, so that small files have every
+// class: an attack has at least min(rows of it that were fitted, f) rows, where f <= 8 is the
+// largest whole number for which these make up no more than a tenth of the file.
+// Throws DataError with the line when `table` is not one that fit_synthetic wrote.
 void write_synthetic(const std::filesystem::path& directory, std::uint64_t seed,
-                     const SyntheticSizes& sizes = {});
+                     const SyntheticSizes& sizes = {}, std::string_view table = synthetic_table());
+
+// fit_synthetic returns a table about the attack types of a training and a test set: text, the same
+// bytes for the same rows. Every number in it is about at least kFewestRows rows; attacks with
+// fewer share one entry with the other rare attacks of their class. Rows of an unknown protocol,
+// service or flag are left out. Throws DataError when a class has fewer than kFewestRows rows
+// altogether, but some.
+inline constexpr std::size_t kFewestRows = 20;
+[[nodiscard]] std::string fit_synthetic(const RecordTable& train, const RecordTable& test);
 
 }  // namespace blindsum::data

@@ -132,8 +132,8 @@ TEST_CASE("a scaler has mean and deviation, 1 for constant columns") {
     CHECK(scaler.deviation[column] ==
           doctest::Approx(std::sqrt(square - mean * mean)).epsilon(1e-3));
   }
-  CHECK(scaler.mean[3] == 0);       // land
-  CHECK(scaler.deviation[3] == 1);  // land
+  CHECK(scaler.mean[16] == 0);       // num_outbound_cmds
+  CHECK(scaler.deviation[16] == 1);  // num_outbound_cmds
 }
 
 TEST_CASE("impossible statistics are an IntegrityError") {

@@ -1,0 +1,18 @@
+# cmake -DOUTPUT=… -DTABLE=… -P embed_table.cmake : writes synthetic_table.cpp.
+# The text goes into raw string literals of 8000 bytes: compilers need not take much longer ones.
+file(READ "${TABLE}" text)
+if(text MATCHES "\\)table\"")
+  message(FATAL_ERROR "${TABLE}: holds the end mark of a raw string")
+endif()
+string(LENGTH "${text}" size)
+set(code "#include \"shared/data/synthetic.h\"\n\nnamespace blindsum::data {\n\n")
+string(APPEND code "std::string_view synthetic_table() {\n  return\n")
+set(begin 0)
+while(begin LESS size)
+  string(SUBSTRING "${text}" ${begin} 8000 piece)
+  string(APPEND code "      R\"table(${piece})table\"\n")
+  math(EXPR begin "${begin} + 8000")
+endwhile()
+string(APPEND code "      ;\n}\n\n}  // namespace blindsum::data\n")
+file(WRITE "${OUTPUT}.new" "${code}")
+file(RENAME "${OUTPUT}.new" "${OUTPUT}")
