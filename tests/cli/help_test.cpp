@@ -48,7 +48,7 @@ bool has(const Offers& offers, const std::string& offer) {
 TEST_CASE_FIXTURE(Completion, "bash completes verbs, verbs of verbs, and options") {
   CHECK(of({"r"}) == Offers{"report", "run"});
   CHECK(of({"comp"}) == Offers{"compare", "completion", "compose"});
-  CHECK(of({"data", ""}) == Offers{"check", "fetch", "synth"});
+  CHECK(of({"data", ""}) == Offers{"check", "fetch", "fit", "synth"});
   CHECK(of({"run", "--q"}) == Offers{"--quiet"});
   CHECK(of({"data", "fetch", "--u"}) == Offers{"--url"});
   CHECK(has(of({"--"}), "--version"));
@@ -110,6 +110,7 @@ TEST_CASE("every verb's help exits well and has an example; --version names a ve
                                              {"data", "fetch"},
                                              {"data", "check"},
                                              {"data", "synth"},
+                                             {"data", "fit"},
                                              {"completion"}}) {
     std::vector<std::string> words = verb;
     words.emplace_back("--help");

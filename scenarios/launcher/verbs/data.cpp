@@ -10,6 +10,7 @@
 #include "scenarios/launcher/processes.h"
 #include "scenarios/launcher/verbs/verbs.h"
 #include "shared/core/error.h"
+#include "shared/core/file.h"
 #include "shared/data/kdd.h"
 #include "shared/data/synthetic.h"
 
@@ -87,9 +88,13 @@ void add_fetch(CLI::App& verb, Job& job) {
   fetch_verb->callback([arguments, &job] { job = [=] { return fetch_data(*arguments); }; });
 }
 
+const CLI::Range kRows(1, 10'000'000);
+
 struct SynthArguments {
   std::string directory;
   std::uint64_t seed = 1;
+  data::SyntheticSizes sizes;
+  std::string table;
 };
 
 void add_synth(CLI::App& verb, Job& job) {
@@ -97,12 +102,49 @@ void add_synth(CLI::App& verb, Job& job) {
   auto* synth = verb.add_subcommand("synth", "Write a synthetic pair of KDD-like files");
   synth->add_option("DIR", arguments->directory, "Folder of the new files")->required();
   synth->add_option("--seed", arguments->seed, "Seed")->capture_default_str();
+  synth->add_option("--train-rows", arguments->sizes.train_rows, "Rows of the training file")
+      ->check(kRows)
+      ->capture_default_str();
+  synth->add_option("--test-rows", arguments->sizes.test_rows, "Rows of the test file")
+      ->check(kRows)
+      ->capture_default_str();
+  synth->add_option("--table", arguments->table, "What 'data fit' wrote (default: built in)")
+      ->check(CLI::ExistingFile);
   synth->footer("Example: blindsum data synth synthetic-data");
   synth->callback([arguments, &job] {
     job = [=] {
       std::filesystem::create_directories(arguments->directory);
-      data::write_synthetic(arguments->directory, arguments->seed);
+      const std::string table =
+          arguments->table.empty() ? "" : read_text_file(arguments->table, std::size_t{16} << 20);
+      data::write_synthetic(arguments->directory, arguments->seed, arguments->sizes,
+                            arguments->table.empty() ? data::synthetic_table() : table);
       std::cout << "synthetic KDD-like files in " << arguments->directory << "\n";
+      return 0;
+    };
+  });
+}
+
+struct FitArguments {
+  std::string directory;
+  std::string out;
+};
+
+void add_fit(CLI::App& verb, Job& job) {
+  const auto arguments = std::make_shared<FitArguments>();
+  auto* fit = verb.add_subcommand("fit", "Write the table that synthetic rows are drawn from");
+  fit->add_option("DIR", arguments->directory, "Folder of the real files")->required();
+  fit->add_option("--out", arguments->out, "File of the table")->required();
+  fit->footer("Example: blindsum data fit data --out table.txt");
+  fit->callback([arguments, &job] {
+    job = [=] {
+      const data::FileSet set =
+          data::find_set(arguments->directory).value_or(data::FileSet::kKdd99);
+      const data::KddFiles files = data::find_kdd(arguments->directory, set);
+      const std::string table =
+          data::fit_synthetic(data::read_kdd(files.train), data::read_kdd(files.test));
+      write_file_atomic(arguments->out, table);
+      std::cout << table.size() << " bytes about the attacks of " << arguments->directory << " in "
+                << arguments->out << "\n";
       return 0;
     };
   });
@@ -111,13 +153,14 @@ void add_synth(CLI::App& verb, Job& job) {
 }  // namespace
 
 void add_data(CLI::App& app, Job& job) {
-  auto* verb =
-      app.add_subcommand("data", "Download data files, check them, or make synthetic ones");
+  auto* verb = app.add_subcommand(
+      "data", "Download data files, check them, make synthetic ones, or fit these");
   verb->require_subcommand(1);
   verb->footer("Example: blindsum data fetch data && blindsum data check data");
   add_fetch(*verb, job);
   add_check(*verb, job);
   add_synth(*verb, job);
+  add_fit(*verb, job);
 }
 
 }  // namespace blindsum::launcher
