@@ -277,6 +277,7 @@ std::vector<Cell> cells_of(const RecordTable& table, const Rows& rows) {
     cells.push_back(std::move(rest));
   }
   std::vector<Cell> result;
+  result.reserve(cells.size());
   for (const Rows& members : cells) result.push_back(cell_of(table, members));
   return result;
 }
@@ -329,6 +330,7 @@ std::vector<Entry> entries_of(const RecordTable& table) {
   }
   std::ranges::stable_sort(drafts, std::greater<>{}, [](const Draft& d) { return d.rows.size(); });
   std::vector<Entry> entries;
+  entries.reserve(drafts.size());
   for (const Draft& draft : drafts) entries.push_back({draft.attacks, cells_of(table, draft.rows)});
   return entries;
 }

@@ -88,7 +88,7 @@ void add_fetch(CLI::App& verb, Job& job) {
   fetch_verb->callback([arguments, &job] { job = [=] { return fetch_data(*arguments); }; });
 }
 
-const CLI::Range kRows(1, 10'000'000);
+const CLI::Range kRows(1, 5'000'000);
 
 struct SynthArguments {
   std::string directory;
