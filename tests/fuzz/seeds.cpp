@@ -197,6 +197,17 @@ Seeds kdd_files() {
   return {{"plain", lines}, {"gzip", gzip_of(lines)}, {"no-end", no_end}};
 }
 
+Seeds synthetic_tables() {
+  constexpr std::string_view kTable =
+      "blindsum-synthetic 1\nset train\nattack smurf 50\ncell 50\ntraffic icmp ecr_i SF 50\n"
+      "src_bytes 0:520 20000:520 20000:1032 100000:1032 | 50 -7 0 0\n"
+      "srv_diff_host_rate 0:0 90000:0 90000:0.1 99000:0.5 100000:1 | 10 90 0 1\n"
+      "attack rootkit 10\nattack perl 3\ncell 13\ntraffic tcp telnet SF 12\n"
+      "traffic udp other SF 1\nduration 0:0 50000:60 100000:708\n"
+      "set test\nattack normal 5\ncell 5\ntraffic tcp http SF 5\nlogged_in 0:1 100000:1\n";
+  return {{"table", Bytes(kTable.begin(), kTable.end())}};
+}
+
 Seeds tensors() {
   const test::TempDir folder;
   const auto path = folder.path() / "model.safetensors";
@@ -302,6 +313,7 @@ const std::map<std::string, std::function<Seeds()>> kTargets{
     {"role_file", role_files},
     {"scenario", scenarios},
     {"kdd", kdd_files},
+    {"synthetic", synthetic_tables},
     {"safetensors", tensors},
     {"records", records},
     {"table", tables},
