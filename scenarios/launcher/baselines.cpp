@@ -325,7 +325,7 @@ Workload load_workload(const settings::Settings& settings, const DataSource& dat
   labels.attacks = workload.train.attacks;
   labels.attack_names = workload.train.attack_names;
   for (const auto& categories : workload.train.categories) labels.services.push_back(categories[1]);
-  workload.shards = shards_of(settings, labels);
+  workload.shards = shards_of(settings, data, labels);
   workload.load_s = watch.seconds();
   return workload;
 }

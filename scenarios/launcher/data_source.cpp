@@ -1,10 +1,12 @@
 #include "scenarios/launcher/data_source.h"
 
 #include <cstdlib>
+#include <numeric>
 
 #include <nlohmann/json.hpp>
 
 #include "shared/core/error.h"
+#include "shared/core/file.h"
 #include "shared/data/partition.h"
 #include "shared/data/synthetic.h"
 
@@ -15,10 +17,56 @@ std::filesystem::path named_data_directory() {
   return directory != nullptr && *directory != '\0' ? directory : "";
 }
 
+namespace {
+
+constexpr const char* kFiles = "files";
+
+// find_party_files puts the parties' files one behind the other.
+DataSource find_party_files(const settings::Settings& settings,
+                            const std::filesystem::path& directory,
+                            const std::filesystem::path& new_directory, const Say& say) {
+  const auto name_of = [](std::uint32_t party) {
+    return "party-" + std::to_string(party) + ".csv";
+  };
+  DataSource source;
+  source.name = "party_files";
+  std::string text;
+  for (std::uint32_t party = 0; party < settings.parties; ++party) {
+    const auto path = data::find_file(directory, name_of(party));
+    if (path.empty()) {
+      throw DataError(directory.string() + ": neither " + name_of(party) + " nor " +
+                      name_of(party) +
+                      ".gz is there; data.partition.kind: files takes one file a "
+                      "party, " +
+                      name_of(0) + " to " + name_of(settings.parties - 1));
+    }
+    const data::RawFile file = data::read_raw(path);
+    if (file.rows() == 0) throw DataError(path.string() + ": no records");
+    source.party_rows.push_back(static_cast<std::uint32_t>(file.rows()));
+    for (std::size_t row = 0; row < file.rows(); ++row) text.append(file.line(row));
+  }
+  if (!data::find_file(directory, name_of(settings.parties)).empty()) {
+    say("WARNING: " + name_of(settings.parties) + " in " + directory.string() +
+        " is not used: there are " + std::to_string(settings.parties) + " parties");
+  }
+  source.test = std::filesystem::absolute(data::find_test(directory));
+  std::filesystem::create_directories(new_directory);
+  source.train = std::filesystem::absolute(new_directory / "train.csv");
+  write_file_atomic(source.train, text);
+  source.train_sha256 = data::text_sha256(source.train);
+  source.test_sha256 = data::text_sha256(source.test);
+  return source;
+}
+
+}  // namespace
+
 DataSource find_data(const settings::Settings& settings, const std::filesystem::path& named,
                      const std::filesystem::path& synthetic_directory, const Say& say) {
   const std::string& wanted = settings.data.source;
   const std::filesystem::path directory = named.empty() ? "data" : named;
+  if (settings.data.partition.kind == kFiles) {
+    return find_party_files(settings, directory, synthetic_directory, say);
+  }
   DataSource source;
   // A folder that was named must hold the files: a slip of the pen shall not train on other data.
   std::optional<data::FileSet> set;
@@ -65,7 +113,18 @@ nlohmann::json to_json(const DataSource& source) {
 }
 
 std::vector<std::vector<std::uint32_t>> shards_of(const settings::Settings& settings,
+                                                  const DataSource& source,
                                                   const data::RawFile& train) {
+  if (settings.data.partition.kind == kFiles) {
+    std::vector<std::vector<std::uint32_t>> shards;
+    std::uint32_t next = 0;
+    for (const std::uint32_t rows : source.party_rows) {
+      auto& shard = shards.emplace_back(rows);
+      std::iota(shard.begin(), shard.end(), next);
+      next += rows;
+    }
+    return shards;
+  }
   data::PartitionSettings partition{data::partition_from_string(settings.data.partition.kind),
                                     settings.data.partition.alpha, settings.data.partition.classes};
   const settings::Settings::ZeroDay& zero_day = settings.data.zero_day;
@@ -80,12 +139,11 @@ std::filesystem::path shard_path(const std::filesystem::path& directory, std::ui
   return directory / ("party-" + std::to_string(party) + ".csv");
 }
 
-std::vector<ClassRows> cut_shards(const settings::Settings& settings,
-                                  const std::filesystem::path& train,
+std::vector<ClassRows> cut_shards(const settings::Settings& settings, const DataSource& source,
                                   std::span<const std::filesystem::path> paths,
                                   const std::atomic<bool>& stop) {
-  const data::RawFile file = data::read_raw(train);
-  const auto shards = shards_of(settings, file);
+  const data::RawFile file = data::read_raw(source.train);
+  const auto shards = shards_of(settings, source, file);
   std::vector<ClassRows> classes(settings.parties);
   for (std::uint32_t party = 0; party < settings.parties && !stop; ++party) {
     data::write_shard(file, shards[party], paths[party]);

@@ -22,6 +22,7 @@ struct DataSource {
   std::string name;
   std::filesystem::path train, test;
   std::string train_sha256, test_sha256;  // of the uncompressed text
+  std::vector<std::uint32_t> party_rows = {};
 };
 
 using Say = std::function<void(const std::string&)>;
@@ -29,6 +30,10 @@ using Say = std::function<void(const std::string&)>;
 // named_data_directory is $BLINDSUM_DATA, or empty when it is not set.
 [[nodiscard]] std::filesystem::path named_data_directory();
 
+// With data.partition.kind: files the folder holds a training file for every party, party-<k>.csv,
+// and a test file; `train` is then all of them one behind the other, and party_rows says how many
+// rows are whose.
+//
 // find_data returns the files that the scenario asks for, from the folder `named` by the user or,
 // when none was, from ./data. The synthetic set is written into
 // `synthetic_directory`; that `source: auto` fell back to it is told to `say`. Throws DataError
@@ -40,8 +45,9 @@ using Say = std::function<void(const std::string&)>;
 
 [[nodiscard]] nlohmann::json to_json(const DataSource& source);
 
-// shards_of says which rows of the training file each party gets.
+// shards_of says which rows of the training file `train`, that of `source`, each party gets.
 [[nodiscard]] std::vector<std::vector<std::uint32_t>> shards_of(const settings::Settings& settings,
+                                                                const DataSource& source,
                                                                 const data::RawFile& train);
 
 // shard_path is "party-<k>.csv" in `directory`. cut_shards writes party k's rows to paths[k], and
@@ -49,8 +55,7 @@ using Say = std::function<void(const std::string&)>;
 [[nodiscard]] std::filesystem::path shard_path(const std::filesystem::path& directory,
                                                std::uint32_t party);
 using ClassRows = std::array<std::uint64_t, data::kClasses>;
-std::vector<ClassRows> cut_shards(const settings::Settings& settings,
-                                  const std::filesystem::path& train,
+std::vector<ClassRows> cut_shards(const settings::Settings& settings, const DataSource& source,
                                   std::span<const std::filesystem::path> paths,
                                   const std::atomic<bool>& stop);
 

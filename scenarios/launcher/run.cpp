@@ -264,7 +264,7 @@ class Run {
     }
     figures_.data = data_.name;
     check_stop();
-    class_rows_ = cut_shards(settings_, data_.train, shards, *options_.stop);
+    class_rows_ = cut_shards(settings_, data_, shards, *options_.stop);
     check_stop();
     figures_.data_s = watch.seconds();
     progress_.end_phase(data_.name + ", cut into " + std::to_string(settings_.parties) +

@@ -414,8 +414,9 @@ SetNames names_of(FileSet set) {
           "their folder with --data or BLINDSUM_DATA"};
 }
 
-// find_either returns the path of `name` or of `name`.gz, or an empty path.
-std::filesystem::path find_either(const std::filesystem::path& directory, std::string_view name) {
+}  // namespace
+
+std::filesystem::path find_file(const std::filesystem::path& directory, std::string_view name) {
   for (const std::string_view suffix : {"", ".gz"}) {
     std::filesystem::path path = directory / (std::string(name) + std::string(suffix));
     std::error_code ignored;
@@ -424,7 +425,17 @@ std::filesystem::path find_either(const std::filesystem::path& directory, std::s
   return {};
 }
 
-}  // namespace
+std::filesystem::path find_test(const std::filesystem::path& directory) {
+  std::string names;
+  for (const FileSet set : kAllSets) {
+    const std::string name(names_of(set).test);
+    std::filesystem::path path = find_file(directory, name);
+    if (!path.empty()) return path;
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  throw DataError(directory.string() + ": no test file is there; put one under one of the names " +
+                  names + ", plain or .gz");
+}
 
 std::string_view to_string(FileSet set) { return kFileSets.word(set); }
 
@@ -433,7 +444,7 @@ FileSet file_set_from_string(std::string_view name) { return kFileSets.value(nam
 KddFiles find_kdd(const std::filesystem::path& directory, FileSet set) {
   const SetNames names = names_of(set);
   const auto find = [&](std::string_view name) {
-    std::filesystem::path path = find_either(directory, name);
+    std::filesystem::path path = find_file(directory, name);
     if (path.empty()) {
       throw DataError(directory.string() + ": neither " + std::string(name) + " nor " +
                       std::string(name) + ".gz is there; " + std::string(names.advice));
@@ -446,8 +457,7 @@ KddFiles find_kdd(const std::filesystem::path& directory, FileSet set) {
 std::optional<FileSet> find_set(const std::filesystem::path& directory) {
   const auto* found = std::find_if(kAllSets.begin(), kAllSets.end(), [&](FileSet set) {
     const SetNames names = names_of(set);
-    return !find_either(directory, names.train).empty() &&
-           !find_either(directory, names.test).empty();
+    return !find_file(directory, names.train).empty() && !find_file(directory, names.test).empty();
   });
   return found == kAllSets.end() ? std::nullopt : std::optional(*found);
 }

@@ -97,6 +97,12 @@ struct KddFiles {
                                 FileSet set = FileSet::kKdd99);
 [[nodiscard]] std::optional<FileSet> find_set(const std::filesystem::path& directory);
 
+// find_file returns the path of `name` or `name`.gz in `directory`, or an empty one.
+[[nodiscard]] std::filesystem::path find_file(const std::filesystem::path& directory,
+                                              std::string_view name);
+// find_test returns the test file of the first set that has one there. Throws DataError.
+[[nodiscard]] std::filesystem::path find_test(const std::filesystem::path& directory);
+
 // text_sha256 hashes the uncompressed text of a file (lower-case hex).
 [[nodiscard]] std::string text_sha256(const std::filesystem::path& path);
 inline constexpr std::string_view kTrainSha256 =

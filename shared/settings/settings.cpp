@@ -167,7 +167,7 @@ std::vector<Field> fields_of(Settings& s) {
        "how a record becomes network inputs"},
       {"data.partition.kind",
        &s.data.partition.kind,
-       {"iid", "dirichlet", "quantity", "classes", "by_attack", "by_service", "by_time"},
+       {"iid", "dirichlet", "quantity", "classes", "by_attack", "by_service", "by_time", "files"},
        0,
        0,
        "how the training rows are cut into shards: see [Data](#data)"},
@@ -542,6 +542,11 @@ void require_consistent(const Settings& settings) {
   require(sampling.extra == 0 || sampling.parties > 0, "sampling.extra goes with sampling.parties");
   require(settings.privacy.noise == 0 || algorithm == "fedsgd",
           "privacy.noise goes with algorithm fedsgd, not " + algorithm);
+  const Settings::Data& data = settings.data;
+  require(
+      data.partition.kind != "files" || (data.source == "auto" && data.zero_day.attack == "none"),
+      "data.partition.kind: files, the parties' own, goes without data.source and "
+      "data.zero_day");
   require(settings.fixed_point.tolerance == 0 || settings.privacy.noise == 0,
           "fixed_point.tolerance goes without privacy.noise, whose steps follow from its clip");
   require(settings.local.epochs > 0 ||

@@ -24,7 +24,8 @@ struct Settings {
   std::uint32_t rounds = 150;
 
   struct Partition {
-    // iid | dirichlet | quantity | classes | by_attack | by_service | by_time
+    // iid | dirichlet | quantity | classes | by_attack | by_service | by_time |
+    // files
     std::string kind = "iid";
     double alpha = 0.5;         // dirichlet, quantity
     std::uint32_t classes = 2;  // classes: of a party

@@ -1,5 +1,6 @@
 // Other files than the contest's, through the programs.
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <fstream>
 
@@ -83,6 +84,50 @@ TEST_CASE_FIXTURE(NslKdd, "NSL-KDD files are compared, and a set that is not the
   const Outcome other = blindsum(words("run", nsl, {"--set", "data.source=csv"}));
   CHECK(other.exit_code == 3);
   CHECK(other.err.find("neither train.csv nor train.csv.gz is there") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(NslKdd, "parties bring files of their own") {
+  const auto own = dir.path() / "own";
+  std::filesystem::create_directories(own);
+  std::filesystem::copy_file(contest / "corrected", own / "test.csv");
+  // The contest's rows in turn, 1000 each for parties 0 and 1, and the rest for party 2.
+  std::ifstream in(contest / "kddcup.data_10_percent");
+  std::array<std::string, 3> files;
+  std::size_t row = 0;
+  for (std::string line; std::getline(in, line); ++row) {
+    files.at(std::min<std::size_t>(2, row / 1000)) += line + "\n";
+  }
+  const std::vector<std::string> sets{"--set", "data.partition.kind=files"};
+  for (std::size_t party = 0; party < 3; ++party) {
+    const Outcome missing = blindsum(words("run", own, sets));
+    CHECK(missing.exit_code == 3);
+    CHECK(missing.err.find("neither party-" + std::to_string(party) + ".csv nor") !=
+          std::string::npos);
+    write_file_atomic(own / ("party-" + std::to_string(party) + ".csv"), files.at(party));
+  }
+  std::filesystem::remove_all(out);
+  const Outcome outcome = blindsum(words("run", own, sets));
+  REQUIRE_MESSAGE(outcome.exit_code == 0, outcome.err);
+  CHECK(json::parse(outcome.out).at("data") == "party_files");
+  const auto folder = std::filesystem::directory_iterator(out / "own")->path();
+  for (std::size_t party = 0; party < 3; ++party) {
+    CHECK(read_text_file(folder / "shards" / ("party-" + std::to_string(party) + ".csv")) ==
+          files.at(party));
+  }
+  const Outcome compared = blindsum(words(
+      "compare", own, {"--set", "data.partition.kind=files", "--set", "rounds=2", "--baselines"}));
+  REQUIRE_MESSAGE(compared.exit_code == 0, compared.err);
+  const json comparison = json::parse(compared.out);
+  CHECK(comparison.at("local").at("per_party")[0].at("rows") == 1000);
+  CHECK(comparison.at("local").at("per_party")[2].at("rows") == row - 2000);
+
+  write_file_atomic(own / "party-1.csv", std::string_view("1,2,3\n"));
+  const Outcome broken = blindsum(words("run", own, sets));
+  CHECK(broken.exit_code == 3);
+  CHECK(broken.err.find("party-1.csv:1: 3 fields") != std::string::npos);
+  const Outcome both = blindsum(words(
+      "run", own, {"--set", "data.partition.kind=files", "--set", "data.zero_day.attack=smurf"}));
+  CHECK(both.exit_code == 2);
 }
 
 TEST_CASE_FIXTURE(NslKdd, "the summary says what a zero-day attack is taken for") {

@@ -186,7 +186,7 @@ TEST_CASE_FIXTURE(Fixture, "a workload has the shards that the parties get as fi
     for (std::uint32_t party = 0; party < settings.parties; ++party) {
       paths.push_back(shard_path(shards, party));
     }
-    cut_shards(settings, source().train, paths, std::atomic<bool>(false));
+    cut_shards(settings, source(), paths, std::atomic<bool>(false));
     REQUIRE(workload.shards.size() == settings.parties);
     for (std::uint32_t party = 0; party < settings.parties; ++party) {
       const data::RecordTable file = data::read_kdd(paths[party]);

@@ -16,6 +16,8 @@ inline void make_consistent(settings::Settings& settings) {
   settings.local.batch_rows = 1 + settings.local.batch_rows % 1000;
   settings.data.zero_day.known_to = settings.seed % 2 == 0 ? "nobody" : "party-5";
   if (settings.algorithm != "fedsgd") settings.privacy.noise = 0;
+  if (settings.data.partition.kind == "files") settings.data.source = "auto";
+  if (settings.data.partition.kind == "files") settings.data.zero_day = {};
   settings.fixed_point.tolerance = 0;  // would choose the bits
   settings.paillier.key_bits = std::max(settings.paillier.key_bits, 2048U);
   if (is_encrypted_inputs(settings)) {
