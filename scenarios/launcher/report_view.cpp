@@ -97,6 +97,7 @@ json last_line_of(const fs::path& path) {
 struct Quality {
   std::uint32_t count = 0;
   std::array<double, kMetrics.size()> sum{}, low{}, high{};
+  std::optional<double> epsilon;  // that all rounds so far have spent
 
   void add(const report::Evaluation& evaluation) {
     const std::array values{evaluation.accuracy, evaluation.macro_f1, evaluation.cost};
@@ -124,6 +125,7 @@ json series_json(const Series& series, std::size_t points) {
   for (const auto& [round, quality] : series) {
     if (--left % stride != 0) continue;  // counted from the end: the last point is always there
     out["rounds"].push_back(round);
+    if (quality.epsilon) out["epsilon"].push_back(rounded(*quality.epsilon));
     for (std::size_t m = 0; m < kMetrics.size(); ++m) {
       out[kMetrics[m]].push_back(rounded(quality.sum[m] / quality.count));
       if (!has_range) continue;
@@ -417,7 +419,10 @@ RunView run_view(const fs::path& folder, std::string name, json summary,
     for_each_record(
         file,
         [&](const report::RoundRecord& record) {
-          if (record.evaluation) series[record.round].add(*record.evaluation);
+          if (record.evaluation) {
+            series[record.round].add(*record.evaluation);
+            series[record.round].epsilon = record.epsilon;
+          }
           if (parties > 0) detail.add(record);
         },
         [&](report::Event event) { events.push_back(std::move(event)); });

@@ -258,6 +258,17 @@ def check_failed(browser, blindsum, folder, shots):
     assert "party 1 was <killed> by signal 9" in text and "no model came out" in text, "the page does not say why"
 
 
+def check_private(browser, folder, shots):
+    check_page(browser, folder / "report.html", shots, "private")
+    spent = [(record["round"], record["epsilon"]) for record in records_of(folder) if record.get("evaluation")]
+    assert len(spent) > 1 and all(before[1] < after[1] for before, after in zip(spent, spent[1:])), "epsilon must grow"
+    equal(points(browser)["chart-epsilon"], len(spent), "chart-epsilon")
+    cells = table_of(browser, "chart-epsilon")
+    equal([int(row[0]) for row in cells], [round_number for round_number, _ in spent], "rounds of chart-epsilon")
+    for row, (_, epsilon) in zip(cells, spent, strict=True):
+        assert abs(float(row[1]) - epsilon) <= 0.006 * epsilon, f"epsilon {row[1]} on the page, {epsilon} in the records"
+
+
 def main():
     blindsum = str(Path(sys.argv[1]).resolve())
     shots = sys.argv[2] if len(sys.argv) > 2 else None
@@ -279,12 +290,14 @@ def main():
         single = run("run")
         comparison = run("compare", "--set", "cipher=paillier", "--set", "paillier.key_bits=2048", "--set", "rounds=2")
         faulty = run("run", "--parties", "4", "--set", "faults=[{role: party-2, round: 2, kind: corrupt, how: invalid}]", to="faulty")
+        private = run("run", "--set", "privacy.noise=1", to="private")
         browser = Browser(program, scratch / "profile")
         try:
             check_run(browser, single, shots)
             check_comparison(browser, comparison, shots)
             check_proof(browser, blindsum, comparison, shots)
             check_events(browser, faulty, shots)
+            check_private(browser, private, shots)
             # The scenario is on the page: what a person wrote into it must stay text.
             yaml = (single / "scenario.yaml").read_text()
             (single / "scenario.yaml").write_text(yaml + "# </script><b id=planted>&amp;<!-- \u2028\n")

@@ -171,6 +171,15 @@ function writeQuality() {
       yTick: d3.format(metric.tick), yText: metric.text,
     }));
   }
+  const spent = drawn.filter((run) => run.series.epsilon && run.series.epsilon.length === run.series.rounds.length);
+  if (spent.length > 0) {
+    const { delta } = settings.privacy;
+    at('quality-charts').append(lineChart({
+      id: 'chart-epsilon', title: 'Privacy spent, ε', label: `ε at δ = ${delta} after each round`, fromZero: true,
+      series: spent.map((run) => ({ name: run.name, tone: run.tone, dash: run.dash, x: run.series.rounds, y: run.series.epsilon })),
+      now: d3.format('.3')(d3.max(spent, (run) => d3.max(run.series.epsilon))), yTick: d3.format('.2~'), yText: d3.format('.3'),
+    }));
+  }
   const thinned = drawn.filter((run) => run.series.evaluations > run.series.rounds.length);
   if (thinned.length > 0) {
     at('quality-charts').after(make('p', { class: 'note' }, `Drawn are ${format.whole(thinned[0].series.rounds.length)} of `
