@@ -21,7 +21,7 @@ void LocalTrainer::standardise(const data::Statistics& joint) {
     if (joint_->values != joint.values) throw ProtocolError("the joint statistics have changed");
     return;
   }
-  dataset_ = data::encode_onehot122(records_, data::Scaler::from_statistics(joint));
+  dataset_ = data::encode_onehot(records_, data::Scaler::from_statistics(joint));
   class_weights_ = model::class_weights_from(settings_.class_weights, joint);
   joint_ = joint;
   records_ = {};

@@ -48,17 +48,17 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   settings::Identity identity = settings::load_identity(role);
   const auto& key_holder = settings::enrolled(role, wire::kKeyHolderPeer);
   PartyKeys keys{std::move(identity.signing), identity.agreement.agree(key_holder.agreement)};
+  data::RecordTable shard = data::read_records(role.files.shard, role::schema_of(settings));
   if (auto faults = settings::faults_of(settings.faults, to_string(role.self)); !faults.empty()) {
     const auto corruption = std::make_shared<CorruptParty::Corruption>(
         CorruptParty::Corruption{std::move(faults), &records});
     sealer = CorruptParty::sealer_of(corruption, std::move(sealer));
-    return std::make_unique<CorruptParty>(
-        corruption, config, std::move(keys), codec,
-        LocalTrainer(std::move(trainer), data::read_kdd(role.files.shard)), std::move(sealer),
-        records);
+    return std::make_unique<CorruptParty>(corruption, config, std::move(keys), codec,
+                                          LocalTrainer(std::move(trainer), std::move(shard)),
+                                          std::move(sealer), records);
   }
   return std::make_unique<Party>(config, std::move(keys), codec,
-                                 LocalTrainer(std::move(trainer), data::read_kdd(role.files.shard)),
+                                 LocalTrainer(std::move(trainer), std::move(shard)),
                                  std::move(sealer), records);
 }
 

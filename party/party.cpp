@@ -15,8 +15,9 @@ constexpr wire::TimeMs kHelloMs = 2000;  // of silence
 
 wire::TimeMs ms(double seconds) { return static_cast<wire::TimeMs>(seconds * 1000); }
 
-data::Statistics statistics_from(ByteView bytes) {
-  data::Statistics joint;
+// statistics_from reads statistics that have the form of `own`.
+data::Statistics statistics_from(ByteView bytes, const data::Statistics& own) {
+  data::Statistics joint = own;
   if (bytes.size() != 8 * joint.values.size()) {
     throw DecodeError("joint statistics of " + std::to_string(bytes.size()) + " bytes, " +
                       std::to_string(8 * joint.values.size()) + " expected");
@@ -139,7 +140,7 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
   if (is_statistics) {
     packed = encoder.pack(trainer_.statistics().values);
   } else {
-    trainer_.standardise(statistics_from(start.statistics));
+    trainer_.standardise(statistics_from(start.statistics, trainer_.statistics()));
     const auto& shape = trainer_.settings().shape;
     ByteView weights = start.weights;
     model::Parameters control;  // of the server

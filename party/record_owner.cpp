@@ -36,7 +36,7 @@ void require_rows(const std::filesystem::path& path, const data::RecordTable& ta
 
 RecordSet replay_set(const data::RecordTable& table, std::span<const std::uint32_t> rows,
                      const data::MinMax& range) {
-  const data::Dataset encoded = data::encode_ordinal41(data::select(table, rows), range);
+  const data::Dataset encoded = data::encode_ordinal(data::select(table, rows), range);
   RecordSet set;
   set.rows = encoded.rows;
   set.inputs_each = encoded.inputs;
@@ -73,7 +73,7 @@ RecordSet detection_records(const settings::Settings& settings, const std::files
   const data::RecordTable table = data::read_kdd(file);
   require_rows(file, table, "test_rows", count);
   const data::Dataset encoded =
-      data::encode_onehot122(data::select(table, detection_rows(settings, table.rows)), scaler);
+      data::encode_onehot(data::select(table, detection_rows(settings, table.rows)), scaler);
   RecordSet set;
   set.rows = encoded.rows;
   set.inputs_each = encoded.inputs;

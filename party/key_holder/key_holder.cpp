@@ -8,6 +8,7 @@
 
 #include "shared/core/key_derivation.h"
 #include "shared/crypto/integrity_tag.h"
+#include "shared/role/learning.h"
 #include "shared/wire/codec.h"
 
 namespace blindsum::key_holder {
@@ -33,11 +34,6 @@ Bytes statistics_bytes(const data::Statistics& statistics) {
   return bytes;
 }
 
-report::Evaluation evaluation_of(const model::Confusion& confusion) {
-  const model::Metrics metrics = model::metrics_of(confusion);
-  return {metrics.accuracy, metrics.macro_f1, metrics.cost, metrics.recall, confusion.counts};
-}
-
 // rows_of lists the rows of an attack.
 std::vector<std::uint32_t> rows_of(const data::RecordTable& records, const std::string& attack) {
   std::vector<std::uint32_t> rows;
@@ -61,17 +57,19 @@ KeyHolder::KeyHolder(KeyHolderConfig config, crypto::UpdateCodec codec,
       codec_(codec),
       opener_(std::move(opener)),
       store_(std::move(store)),
+      schema_(test.schema),
       test_records_(std::move(test)),
       pool_(&pool),
       records_(&records),
       ready_(parties(), false),
       expected_(parties(), false),
       asked_(parties(), true),
+      statistics_(schema_),
       parameters_(model::initial_parameters(config_.shape, config_.seed)),
       control_(config_.local.algorithm == model::Algorithm::kScaffold ? parameters_.size() : 0),
       optimizer_(config_.optimizer, parameters_.size(), config_.rounds) {
   if (codec_.settings().parameters != parameters_.size() ||
-      codec_.settings().statistics != data::Statistics::kValues) {
+      codec_.settings().statistics != statistics_.values.size()) {
     throw ConfigError("the update codec does not fit the model");
   }
 }
@@ -479,10 +477,11 @@ void KeyHolder::finish_record(report::RoundRecord record) {
   const bool is_late = is_time_over();
   if (round > 0 && (round == config_.rounds || round % config_.evaluate_every == 0 || is_late)) {
     const report::Stopwatch watch;
-    record.evaluation = evaluation_of(model::evaluate(config_.shape, parameters_, test_, *pool_));
+    record.evaluation =
+        role::evaluation_of(model::evaluate(config_.shape, parameters_, test_, *pool_), schema_);
     if (!config_.zero_day.empty()) {
       const auto confusion = model::evaluate(config_.shape, parameters_, zero_day_test_, *pool_);
-      record.evaluation->zero_day.emplace();
+      record.evaluation->zero_day.emplace(confusion.counts.size(), 0);
       for (const auto& actual : confusion.counts) {
         for (std::size_t c = 0; c < actual.size(); ++c)
           (*record.evaluation->zero_day)[c] += actual[c];
@@ -530,10 +529,10 @@ void KeyHolder::judge_progress(const report::RoundRecord& record, bool is_time_o
 void KeyHolder::take_statistics(const std::vector<std::int64_t>& sums) {
   statistics_.values = sums;
   const data::Scaler scaler = data::Scaler::from_statistics(statistics_);
-  test_ = data::encode_onehot122(test_records_, scaler, true);
+  test_ = data::encode_onehot(test_records_, scaler, true);
   if (!config_.zero_day.empty()) {
     const auto rows = rows_of(test_records_, config_.zero_day);
-    zero_day_test_ = data::encode_onehot122(data::select(test_records_, rows), scaler, true);
+    zero_day_test_ = data::encode_onehot(data::select(test_records_, rows), scaler, true);
   }
   test_records_ = {};
   if (config_.noise > 0) {

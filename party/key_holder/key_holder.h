@@ -78,6 +78,7 @@ class KeyHolder : public wire::Session {
   [[nodiscard]] const std::string& reason() const { return reason_; }
 
   [[nodiscard]] const model::Shape& shape() const { return config_.shape; }
+  [[nodiscard]] const data::Schema& schema() const { return schema_; }
 
   // parameters of the model as it stands; the final ones after a good end.
   [[nodiscard]] const model::Parameters& parameters() const { return parameters_; }
@@ -136,6 +137,7 @@ class KeyHolder : public wire::Session {
   crypto::UpdateCodec codec_;
   std::unique_ptr<crypto::UpdateOpener> opener_;
   std::unique_ptr<StateStore> store_;
+  data::Schema schema_;
   data::RecordTable test_records_;
   ThreadPool* pool_;
   report::RecordWriter* records_;

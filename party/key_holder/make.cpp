@@ -33,26 +33,27 @@ class PaillierOpener : public crypto::UpdateOpener {
 };
 
 std::map<std::string, std::string> metadata_of(const model::Shape& shape,
+                                               const data::Schema& schema,
                                                const model::Parameters& parameters,
                                                const data::Scaler& scaler) {
   using nlohmann::json;
-  const auto inputs = data::input_names(data::Encoding::kOnehot122);
-  const std::size_t first_numeric = inputs.size() - data::kNumericFeatures;
+  json columns = json::array();
   json logged = json::array();
-  for (std::size_t column = 0; column < data::kNumericFeatures; ++column) {
-    if (data::is_logged(column)) logged.push_back(inputs[first_numeric + column]);
-  }
-  json classes = json::array();
-  for (std::size_t c = 0; c < data::kClasses; ++c) {
-    classes.push_back(data::to_string(static_cast<data::TrafficClass>(c)));
+  json ranges = json::object();
+  for (const data::Feature& column : schema.columns()) {
+    columns.push_back(column.name);
+    if (column.kind == data::FeatureKind::kLog) logged.push_back(column.name);
+    if (column.range) ranges[column.name] = {column.range->low, column.range->high};
   }
   return {{"model_digest", digest_text(model::model_digest(parameters))},
           {"activation", std::string(to_string(shape.activation))},
-          {"encoding", std::string(to_string(data::Encoding::kOnehot122))},
-          {"classes", classes.dump()},
-          {"columns", json(data::feature_names()).dump()},
-          {"inputs", json(inputs).dump()},
+          {"encoding", schema.is_kdd99() ? "onehot122" : "onehot"},
+          {"classes", json(schema.class_names()).dump()},
+          {"label", schema.label()},
+          {"columns", columns.dump()},
+          {"inputs", json(schema.input_names()).dump()},
           {"log1p", logged.dump()},
+          {"ranges", ranges.dump()},
           {"scale", json(data::Statistics::kScale).dump()},
           {"mean", json(scaler.mean).dump()},
           {"deviation", json(scaler.deviation).dump()},
@@ -104,11 +105,12 @@ std::unique_ptr<KeyHolder> make_key_holder(const settings::RoleFile& role, Threa
   return std::make_unique<KeyHolder>(
       std::move(config), codec, std::move(opener),
       role.files.state.empty() ? make_null_store() : make_file_store(role.files.state, role.run),
-      data::read_kdd(role.files.test), pool, records);
+      data::read_records(role.files.test, role::schema_of(settings)), pool, records);
 }
 
 void save_model(const std::filesystem::path& path, const model::Shape& shape,
-                const model::Parameters& parameters, const data::Scaler& scaler) {
+                const data::Schema& schema, const model::Parameters& parameters,
+                const data::Scaler& scaler) {
   std::vector<report::Tensor> tensors;
   auto next = parameters.begin();
   for (const auto& [inputs, outputs] : shape.layers()) {
@@ -121,7 +123,7 @@ void save_model(const std::filesystem::path& path, const model::Shape& shape,
     take(".weight", {inputs, outputs}, inputs * outputs);
     take(".bias", {outputs}, outputs);
   }
-  report::write_safetensors(path, tensors, metadata_of(shape, parameters, scaler));
+  report::write_safetensors(path, tensors, metadata_of(shape, schema, parameters, scaler));
 }
 
 model::Parameters load_model(const std::filesystem::path& path, const model::Shape& shape) {
@@ -186,7 +188,7 @@ role::RoleProgram make_program(const settings::RoleFile& role, ThreadPool& pool,
   program.ending = [holder, path = role.files.model] {
     role::Ending ending{holder->fault(), holder->reason(), {}};
     if (ending.fault == Fault::kNone) {
-      save_model(path, holder->shape(), holder->parameters(), holder->scaler());
+      save_model(path, holder->shape(), holder->schema(), holder->parameters(), holder->scaler());
       ending.extra["model_digest"] = digest_text(model::model_digest(holder->parameters()));
     }
     return ending;

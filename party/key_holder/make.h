@@ -25,7 +25,8 @@ namespace blindsum::key_holder {
 // "layer0.bias", …. Its metadata hold all that a prediction needs: activation, classes, input
 // names, and how the numeric inputs are standardised (as JSON texts; see scenarios/README.md).
 void save_model(const std::filesystem::path& path, const model::Shape& shape,
-                const model::Parameters& parameters, const data::Scaler& scaler);
+                const data::Schema& schema, const model::Parameters& parameters,
+                const data::Scaler& scaler);
 
 // load_model reads the parameters back. Throws DecodeError when they are not of this shape or not
 // those of the digest in the file.

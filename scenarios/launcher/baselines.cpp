@@ -34,11 +34,6 @@ double peak_rss_mib() {
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
-report::Evaluation evaluation_of(const model::Confusion& confusion) {
-  const model::Metrics metrics = model::metrics_of(confusion);
-  return {metrics.accuracy, metrics.macro_f1, metrics.cost, metrics.recall, confusion.counts};
-}
-
 party::TrainerSettings trainer_settings(const settings::Settings& settings, std::uint32_t party) {
   return {party, settings.seed, role::shape_of(settings), role::class_weights_of(settings),
           role::local_of(settings)};
@@ -174,8 +169,9 @@ Training train_together(const char* name, const settings::Settings& settings,
     }
     record.phase_s["train"] = watch.restart();
     if (round == settings.rounds || round % settings.evaluate_every == 0) {
-      record.evaluation = evaluation_of(
-          sum_of(evaluate_by_attack(rounds.shape(), rounds.parameters(), test, pool)));
+      record.evaluation = role::evaluation_of(
+          sum_of(evaluate_by_attack(rounds.shape(), rounds.parameters(), test, pool)),
+          workload.train.schema);
       record.phase_s["evaluate"] = watch.seconds();
     }
     record.model_digest = rounds.digest();
@@ -206,15 +202,19 @@ report::RoundRecord mean_of(const std::vector<Alone>& parties, std::size_t index
   mean.round = parties[0].records[index].round;
   mean.role = "local";
   report::Evaluation& sum = mean.evaluation.emplace();
+  sum.classes = parties[0].records[index].evaluation->classes;
+  const std::size_t classes = sum.classes.size();
+  sum.recall.resize(classes);
+  sum.confusion.assign(classes, std::vector<std::uint64_t>(classes, 0));
   for (const Alone& party : parties) {
     const report::RoundRecord& record = party.records[index];
     const report::Evaluation& own = *record.evaluation;
     sum.accuracy += own.accuracy;
     sum.macro_f1 += own.macro_f1;
     sum.cost += own.cost;
-    for (std::size_t c = 0; c < data::kClasses; ++c) {
+    for (std::size_t c = 0; c < classes; ++c) {
       sum.recall[c] += own.recall[c];
-      for (std::size_t other = 0; other < data::kClasses; ++other) {
+      for (std::size_t other = 0; other < classes; ++other) {
         sum.confusion[c][other] += own.confusion[c][other];
       }
     }
@@ -247,21 +247,16 @@ std::string shown(double value) {
 }
 
 // rule_of says in words what the stump asks, in the units of the records.
-std::string rule_of(const model::Stump& stump, const data::Scaler& scaler) {
-  const auto class_name = [](std::uint8_t c) {
-    return std::string(data::to_string(static_cast<data::TrafficClass>(c)));
-  };
-  const auto names = data::input_names(data::Encoding::kOnehot122);
-  const std::string& name = names[stump.feature];
-  const std::size_t first_numeric = names.size() - data::kNumericFeatures;
-  if (stump.feature < first_numeric) {
-    return class_name(stump.high) + " where " + name + ", else " + class_name(stump.low);
-  }
-  const std::size_t column = stump.feature - first_numeric;
-  const double scaled = stump.threshold * scaler.deviation[column] + scaler.mean[column];
-  const double value = data::is_logged(column) ? std::expm1(scaled) : scaled;
-  return class_name(stump.low) + " where " + name + " <= " + shown(value) + ", else " +
-         class_name(stump.high);
+std::string rule_of(const model::Stump& stump, const data::Scaler& scaler,
+                    const data::Schema& schema) {
+  const std::string& low = schema.classes()[stump.low].name;
+  const std::string& high = schema.classes()[stump.high].name;
+  const std::string name = schema.input_names()[stump.feature];
+  if (stump.feature < schema.onehot_inputs()) return high + " where " + name + ", else " + low;
+  const std::size_t k = stump.feature - schema.onehot_inputs();
+  const double value = data::in_units(stump.threshold * scaler.deviation[k] + scaler.mean[k],
+                                      schema.numeric_column(k));
+  return low + " where " + name + " <= " + shown(value) + ", else " + high;
 }
 
 }  // namespace
@@ -279,7 +274,7 @@ TestSet::TestSet(const data::RecordTable& records) {
   }
   for (std::size_t attack = 0; attack < rows.size(); ++attack) {
     attacks_[attack].name = records.attack_names[attack];
-    attacks_[attack].traffic_class = data::class_of(records.attack_names[attack]);
+    attacks_[attack].traffic_class = records.schema.class_of(records.attack_names[attack]);
     records_.push_back(data::select(records, rows[attack]));
   }
 }
@@ -287,7 +282,7 @@ TestSet::TestSet(const data::RecordTable& records) {
 std::vector<data::Dataset> TestSet::encode(const data::Scaler& scaler) const {
   std::vector<data::Dataset> encoded;
   for (std::size_t attack = 0; attack < records_.size(); ++attack) {
-    encoded.push_back(data::encode_onehot122(records_[attack], scaler));
+    encoded.push_back(data::encode_onehot(records_[attack], scaler));
     encoded.back().multiplicity = multiplicity_[attack];
   }
   return encoded;
@@ -306,25 +301,28 @@ std::vector<model::Confusion> evaluate_by_attack(const model::Shape& shape,
 }
 
 model::Confusion sum_of(const std::vector<model::Confusion>& confusions) {
-  model::Confusion sum;
-  for (const model::Confusion& confusion : confusions) {
-    for (std::size_t c = 0; c < data::kClasses; ++c) {
-      for (std::size_t other = 0; other < data::kClasses; ++other) {
-        sum.counts[c][other] += confusion.counts[c][other];
-      }
-    }
-  }
+  model::Confusion sum = confusions.at(0);
+  for (std::size_t i = 1; i < confusions.size(); ++i) sum += confusions[i];
   return sum;
 }
 
 Workload load_workload(const settings::Settings& settings, const DataSource& data) {
   const report::Stopwatch watch;
-  Workload workload{
-      data.name, data::read_kdd(data.train), {}, TestSet(data::read_kdd(data.test)), 0};
+  const data::Schema schema = role::schema_of(settings);
+  Workload workload{data.name,
+                    data::read_records(data.train, schema),
+                    {},
+                    TestSet(data::read_records(data.test, schema)),
+                    0};
   data::RawFile labels;  // all that the partition looks at
+  labels.schema = schema;
   labels.attacks = workload.train.attacks;
   labels.attack_names = workload.train.attack_names;
-  for (const auto& categories : workload.train.categories) labels.services.push_back(categories[1]);
+  if (const auto service = schema.categorical_named(data::kServiceColumn)) {
+    for (std::size_t row = 0; row < workload.train.rows; ++row) {
+      labels.services.push_back(workload.train.categories_of(row)[*service]);
+    }
+  }
   workload.shards = shards_of(settings, data, labels);
   workload.load_s = watch.seconds();
   return workload;
@@ -407,7 +405,7 @@ AloneTraining train_alone(const settings::Settings& given, const Workload& workl
         record.contributors = {party};
         record.phase_s["train"] = watch.restart();
         auto by_attack = evaluate_by_attack(rounds.shape(), rounds.parameters(), test, self);
-        record.evaluation = evaluation_of(sum_of(by_attack));
+        record.evaluation = role::evaluation_of(sum_of(by_attack), workload.train.schema);
         record.phase_s["evaluate"] = watch.restart();
         record.model_digest = rounds.digest();
         alone.records.push_back(std::move(record));
@@ -448,6 +446,7 @@ AloneTraining train_alone(const settings::Settings& given, const Workload& workl
 }
 
 json sanity_of(const Workload& workload, ThreadPool& pool) {
+  const data::Schema& schema = workload.train.schema;
   const data::Statistics statistics = data::statistics_of(workload.train);
   const data::Scaler scaler = data::Scaler::from_statistics(statistics);
   const auto test = workload.test.encode(scaler);
@@ -455,23 +454,22 @@ json sanity_of(const Workload& workload, ThreadPool& pool) {
     std::vector<model::Confusion> confusions;
     confusions.reserve(test.size());
     for (const data::Dataset& attack : test) confusions.push_back(evaluate(attack));
-    return to_json(evaluation_of(sum_of(confusions)));
+    return to_json(role::evaluation_of(sum_of(confusions), schema));
   };
 
   const std::uint8_t majority = model::majority_class(statistics);
   json sanity;
   sanity["majority_class"] = over_test(
       [&](const data::Dataset& attack) { return model::evaluate_constant(majority, attack); });
-  sanity["majority_class"]["rule"] =
-      "always " + std::string(data::to_string(static_cast<data::TrafficClass>(majority)));
+  sanity["majority_class"]["rule"] = "always " + schema.classes()[majority].name;
 
   const data::DistinctRows distinct = data::distinct_rows(workload.train);
-  data::Dataset train = data::encode_onehot122(data::select(workload.train, distinct.rows), scaler);
+  data::Dataset train = data::encode_onehot(data::select(workload.train, distinct.rows), scaler);
   train.multiplicity = distinct.multiplicity;
   const model::Stump stump = model::fit_stump(train, pool);
   sanity["decision_stump"] =
       over_test([&](const data::Dataset& attack) { return model::evaluate(stump, attack); });
-  sanity["decision_stump"]["rule"] = rule_of(stump, scaler);
+  sanity["decision_stump"]["rule"] = rule_of(stump, scaler, schema);
   return sanity;
 }
 

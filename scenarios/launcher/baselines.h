@@ -2,7 +2,6 @@
 // two rules that need no training.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -26,7 +25,7 @@ class TestSet {
  public:
   struct Attack {
     std::string name;
-    data::TrafficClass traffic_class{};
+    std::size_t traffic_class = 0;  // index into the schema's classes
     std::uint64_t rows = 0;
   };
 
@@ -106,7 +105,8 @@ inline constexpr std::uint64_t kAloneEvaluations = 256;
 // words, in the units of the records.
 [[nodiscard]] nlohmann::json sanity_of(const Workload& workload, ThreadPool& pool);
 
-// evaluate_by_attack returns one confusion matrix per dataset. sum_of adds them up.
+// evaluate_by_attack returns one confusion matrix per dataset. sum_of adds them up, one at
+// least.
 [[nodiscard]] std::vector<model::Confusion> evaluate_by_attack(
     const model::Shape& shape, const model::Parameters& parameters,
     const std::vector<data::Dataset>& test, ThreadPool& pool);

@@ -164,7 +164,7 @@ class Comparison {
     write_results(folder, training.records, training.summary);
     if (training.ending.fault == Fault::kNone) {
       key_holder::save_model(folder / "model.safetensors", role::shape_of(seed.settings),
-                             training.parameters,
+                             role::schema_of(seed.settings), training.parameters,
                              data::Scaler::from_statistics(training.statistics));
     }
     return keep(seed, name, training.summary, training.ending);
@@ -172,11 +172,12 @@ class Comparison {
 
   bool keep_alone(const Seed& seed, AloneTraining& alone) {
     json& parties = alone.summary["per_party"] = json::array();
+    const data::Schema schema = role::schema_of(seed.settings);
     for (std::size_t k = 0; k < alone.parties.size(); ++k) {
       const AloneParty& party = alone.parties[k];
-      const model::Metrics metrics = model::metrics_of(sum_of(party.test));
+      const model::Metrics metrics = model::metrics_of(sum_of(party.test), schema);
       json class_rows = json::array();
-      for (std::size_t c = 0; c < data::kClasses; ++c) {
+      for (std::size_t c = 0; c < party.statistics.classes; ++c) {
         class_rows.push_back(party.statistics.class_rows(c));
       }
       parties.push_back({{"party", k},
@@ -235,13 +236,14 @@ class Comparison {
     const auto weights =
         model::class_weights_from(role::class_weights_of(seed.settings), training.statistics);
     ThreadPool pool(seed.settings.threads);
+    const data::Schema schema = role::schema_of(seed.settings);
     std::vector<model::Confusion> by_attack;
     for (const data::Dataset& attack :
          test.encode(data::Scaler::from_statistics(training.statistics))) {
       by_attack.push_back(model::evaluate_min_cost(role::shape_of(seed.settings), parameters,
-                                                   attack, weights, pool));
+                                                   attack, weights, schema, pool));
     }
-    const model::Metrics metrics = model::metrics_of(sum_of(by_attack));
+    const model::Metrics metrics = model::metrics_of(sum_of(by_attack), schema);
     json_["minimum_cost"][run].push_back({{"seed", seed.settings.seed},
                                           {"accuracy", metrics.accuracy},
                                           {"macro_f1", metrics.macro_f1},
@@ -276,7 +278,8 @@ class Comparison {
     const auto by_attack =
         evaluate_by_attack(shape, key_holder::load_model(path, shape),
                            test.encode(data::Scaler::from_statistics(joint)), pool);
-    json_["gains"] = gains_of(test.attacks(), alone.parties, by_attack);
+    json_["gains"] =
+        gains_of(role::schema_of(seed.settings), test.attacks(), alone.parties, by_attack);
     if (json(sum_of(by_attack).counts) == json_[kEncrypted]["confusion"]) return true;
     ending_ = {Fault::kIntegrity,
                path.string() + ": the model does not give the confusion matrix of its run"};

@@ -14,7 +14,6 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxParties = 12;  // of a table for people
 constexpr std::size_t kMaxAttacks = 15;
-constexpr std::array kClassNames{"normal", "dos", "probe", "r2l", "u2r"};
 
 // width_of counts code points: "±" and "→" take one place each.
 std::size_t width_of(const std::string& text) {
@@ -127,14 +126,16 @@ std::string runs_table(const json& comparison) {
 // gain_of is by how much the mean recall over the classes rises.
 double gain_of(const json& gain) {
   double sum = 0;
-  for (std::size_t c = 0; c < kClassNames.size(); ++c) {
+  const std::size_t classes = gain["alone"].size();
+  for (std::size_t c = 0; c < classes; ++c) {
     sum += gain["federated"][c].get<double>() - gain["alone"][c].get<double>();
   }
-  return sum / static_cast<double>(kClassNames.size());
+  return sum / static_cast<double>(classes);
 }
 
 std::string gains_table(const json& comparison) {
   const json& gains = comparison["gains"];
+  const json& classes = comparison["local"]["classes"];
   std::vector<const json*> shown;
   for (const json& gain : gains) shown.push_back(&gain);
   std::string text = "\nwho gains what: recall % by class, alone → federated; * none in its shard";
@@ -147,7 +148,7 @@ std::string gains_table(const json& comparison) {
   }
   Table table(1);
   std::vector<std::string> title{"party", "rows"};
-  for (const char* name : kClassNames) title.emplace_back(name);
+  for (const json& name : classes) title.push_back(name.get<std::string>());
   table.add(std::move(title));
   for (const json* gain : shown) {
     const auto party = (*gain)["party"].get<std::size_t>();
@@ -155,8 +156,8 @@ std::string gains_table(const json& comparison) {
     std::vector<std::string> row{
         std::to_string(party),
         std::to_string(comparison["local"]["per_party"][party]["rows"].get<std::uint64_t>())};
-    for (std::size_t c = 0; c < kClassNames.size(); ++c) {
-      const bool is_unseen = std::ranges::find(unseen, json(kClassNames[c])) != unseen.end();
+    for (std::size_t c = 0; c < classes.size(); ++c) {
+      const bool is_unseen = std::ranges::find(unseen, classes[c]) != unseen.end();
       row.push_back((is_unseen ? "*" : "") + percent((*gain)["alone"][c]) + " → " +
                     percent((*gain)["federated"][c]));
     }

@@ -9,6 +9,7 @@
 #include "shared/core/file.h"
 #include "shared/data/partition.h"
 #include "shared/data/synthetic.h"
+#include "shared/role/learning.h"
 
 namespace blindsum::launcher {
 
@@ -28,6 +29,7 @@ DataSource find_party_files(const settings::Settings& settings,
   const auto name_of = [](std::uint32_t party) {
     return "party-" + std::to_string(party) + ".csv";
   };
+  const data::Schema schema = role::schema_of(settings);
   DataSource source;
   source.name = "party_files";
   std::string text;
@@ -40,7 +42,7 @@ DataSource find_party_files(const settings::Settings& settings,
                       "party, " +
                       name_of(0) + " to " + name_of(settings.parties - 1));
     }
-    const data::RawFile file = data::read_raw(path);
+    const data::RawFile file = data::read_raw(path, schema);
     if (file.rows() == 0) throw DataError(path.string() + ": no records");
     source.party_rows.push_back(static_cast<std::uint32_t>(file.rows()));
     for (std::size_t row = 0; row < file.rows(); ++row) text.append(file.line(row));
@@ -142,14 +144,15 @@ std::filesystem::path shard_path(const std::filesystem::path& directory, std::ui
 std::vector<ClassRows> cut_shards(const settings::Settings& settings, const DataSource& source,
                                   std::span<const std::filesystem::path> paths,
                                   const std::atomic<bool>& stop) {
-  const data::RawFile file = data::read_raw(source.train);
+  const data::Schema schema = role::schema_of(settings);
+  const data::RawFile file = data::read_raw(source.train, schema);
   const auto shards = shards_of(settings, source, file);
-  std::vector<ClassRows> classes(settings.parties);
+  std::vector<ClassRows> classes(settings.parties, ClassRows(schema.classes().size(), 0));
   for (std::uint32_t party = 0; party < settings.parties && !stop; ++party) {
     data::write_shard(file, shards[party], paths[party]);
     for (const std::uint32_t row : shards[party]) {
       const std::string& attack = file.attack_names[file.attacks[row]];
-      ++classes[party].at(static_cast<std::size_t>(data::class_of(attack)));
+      ++classes[party][schema.class_of(attack)];
     }
   }
   return classes;

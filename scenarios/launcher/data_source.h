@@ -1,7 +1,6 @@
 // Where the records of a run come from, and how they are cut into shards.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <filesystem>
 #include <functional>
@@ -54,7 +53,7 @@ using Say = std::function<void(const std::string&)>;
 // gives up once `stop` is true. It returns the rows of each class that each party got.
 [[nodiscard]] std::filesystem::path shard_path(const std::filesystem::path& directory,
                                                std::uint32_t party);
-using ClassRows = std::array<std::uint64_t, data::kClasses>;
+using ClassRows = std::vector<std::uint64_t>;  // by class of the schema
 std::vector<ClassRows> cut_shards(const settings::Settings& settings, const DataSource& source,
                                   std::span<const std::filesystem::path> paths,
                                   const std::atomic<bool>& stop);

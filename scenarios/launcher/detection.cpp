@@ -139,7 +139,7 @@ class Detection : public EncryptedRun {
     const data::RecordTable table = data::read_kdd(data_.train);
     const data::Statistics statistics = data::statistics_of(table);
     scaler_ = data::Scaler::from_statistics(statistics);
-    model_ = train(settings_, data::encode_onehot122(table, scaler_), statistics, *options_.stop);
+    model_ = train(settings_, data::encode_onehot(table, scaler_), statistics, *options_.stop);
     check_stop();
     detector_ = detector_of(model_);
     coordinator::write_detector(detector_path(folder_), detector_);
@@ -179,11 +179,11 @@ class Detection : public EncryptedRun {
     const bool is_identical = read_text_file(in_the_clear) == read_text_file(scores_path(folder_));
     std::filesystem::remove(in_the_clear);
     const data::RecordTable test = data::read_kdd(data_.test);
-    const data::Dataset drawn = data::encode_onehot122(
+    const data::Dataset drawn = data::encode_onehot(
         data::select(test, party::detection_rows(settings_, test.rows)), scaler_);
     ThreadPool pool(settings_.threads);
-    const auto floating =
-        model::metrics_of(model::evaluate(model_.shape, model_.parameters, drawn, pool));
+    const auto floating = model::metrics_of(
+        model::evaluate(model_.shape, model_.parameters, drawn, pool), data::Schema::kdd99());
     summarise(plan, is_identical, plain_s, floating);
     summary_["views"]["owner"]["first_scores"] = scores.front();
     if (!is_identical) {
@@ -201,9 +201,9 @@ class Detection : public EncryptedRun {
     const double rows = plan.rows;
     const auto messages = service.at("messages").get<double>();
     const double stream_s = holder.at("stream_s").get<double>();
-    model::Confusion confusion;
-    holder.at("confusion").get_to(confusion.counts);
-    const model::Metrics metrics = model::metrics_of(confusion);
+    const model::Confusion confusion(
+        holder.at("confusion").get<std::vector<std::vector<std::uint64_t>>>());
+    const model::Metrics metrics = model::metrics_of(confusion, data::Schema::kdd99());
     const auto of_record = [&](double seconds) { return 1e6 * seconds / rows; };
     summary_["identical"] = is_identical;
     summary_["accuracy"] = metrics.accuracy;

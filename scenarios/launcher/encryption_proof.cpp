@@ -388,13 +388,14 @@ class Needles {
     trainer.class_weights = role::class_weights_of(input_.settings);
     trainer.local = role::local_of(input_.settings);
 
-    data::Statistics joint;
+    const data::Schema schema = role::schema_of(input_.settings);
+    data::Statistics joint(schema);
     std::vector<party::LocalTrainer> trainers;
     for (const path& shard : input_.shards) {
       if (stop) return false;
       add_rows(shard);
       trainer.party = static_cast<std::uint32_t>(&shard - input_.shards.data());
-      party::LocalTrainer local(trainer, data::read_kdd(shard));
+      party::LocalTrainer local(trainer, data::read_records(shard, schema));
       const std::vector<std::int64_t>& own = local.statistics().values;
       add_integers(own);
       add_plaintexts(codec.statistics(), codec.statistics().pack(own));

@@ -91,20 +91,25 @@ crypto::PublicKey random_key(std::size_t bits) {
 }
 
 // sample_rows are inputs as dense as encoded records: numbers, and one 1 for each category.
-data::Dataset sample_rows(std::size_t rows) {
+data::Dataset sample_rows(std::size_t rows, const data::Schema& schema) {
   data::Dataset dataset;
   dataset.rows = rows;
-  dataset.inputs = 122;
+  dataset.inputs = schema.inputs();
+  dataset.classes = schema.classes().size();
   dataset.features.resize(rows * dataset.inputs);
   for (std::size_t i = 0; i < rows; ++i) {
     float* row = &dataset.features[i * dataset.inputs];
-    for (std::size_t j = 0; j < 38; ++j)
+    for (const std::size_t place : schema.categorical()) {
+      const std::size_t values = schema.columns()[place].values.size();
+      row[i % values] = 1;
+      row += values;
+    }
+    for (std::size_t j = 0; j < schema.numeric().size(); ++j)
       row[j] = 0.01F * static_cast<float>((i * 7 + j * 13) % 200);
-    for (const std::size_t category : {i % 3, 3 + i % 70, 73 + i % 11}) row[38 + category] = 1;
   }
   dataset.labels.resize(rows);
   for (std::size_t i = 0; i < rows; ++i) {
-    dataset.labels[i] = static_cast<std::uint8_t>(i % data::kClasses);
+    dataset.labels[i] = static_cast<std::uint8_t>(i % dataset.classes);
   }
   dataset.multiplicity.assign(rows, 1);
   return dataset;
@@ -123,10 +128,10 @@ void measure_learning(const settings::Settings& settings, const crypto::UpdateCo
                       ThreadPool& pool, Costs& costs) {
   const model::Shape shape = role::shape_of(settings);
   const model::Parameters parameters = model::initial_parameters(shape, settings.seed);
-  const data::Dataset sample = sample_rows(kSampleRows);
+  const data::Dataset sample = sample_rows(kSampleRows, role::schema_of(settings));
   std::vector<std::uint32_t> rows(std::min<std::size_t>(settings.local.batch_rows, sample.rows));
   std::iota(rows.begin(), rows.end(), 0U);
-  const std::vector<double> weights(data::kClasses, 1.0);
+  const std::vector<double> weights(sample.classes, 1.0);
   model::Gradient gradient;
   costs.train =
       seconds_of([&] { gradient = model::gradient_of(shape, parameters, sample, rows, weights); }) /
@@ -266,7 +271,7 @@ json plan(const settings::Settings& settings) {
           {"bytes",
            {{"ciphertexts", chunks},
             {"up", chunks * each},
-            {"down", 4 * parameters + 8.0 * data::Statistics::kValues},
+            {"down", 4 * parameters + 8.0 * static_cast<double>(codec.settings().statistics)},
             {"float32", 4 * parameters}}},
           {"headroom",
            {{"value_bits", layout.value_bits},

@@ -13,8 +13,8 @@
 #include "scenarios/launcher/encrypted_run.h"
 #include "scenarios/launcher/record_tail.h"
 #include "scenarios/launcher/result_text.h"
-#include "shared/model/metrics.h"
 #include "shared/role/encrypted_inputs.h"
+#include "shared/role/learning.h"
 
 namespace blindsum::launcher {
 namespace {
@@ -229,16 +229,14 @@ json study_network(const settings::Settings& settings, const DataSource& data,
                    std::span(sums).subspan(InputNetwork::kOutputs), {});
     }
   }
-  model::Confusion confusion;
+  model::Confusion confusion(InputNetwork::kOutputs);
   for (std::size_t row = 0; row < records.test.rows; ++row) {
     const auto sums = sums_of(records.test, row);
     const auto best = std::max_element(sums.begin(), sums.begin() + InputNetwork::kOutputs);
     ++confusion.counts.at(records.test.labels[row])
           .at(static_cast<std::size_t>(best - sums.begin()));
   }
-  const model::Metrics metrics = model::metrics_of(confusion);
-  json evaluation = report::to_json(report::Evaluation{
-      metrics.accuracy, metrics.macro_f1, metrics.cost, metrics.recall, confusion.counts});
+  json evaluation = report::to_json(role::evaluation_of(confusion, data::Schema::kdd99()));
   evaluation["rule"] = "41-41-5, " + std::to_string(study.encrypted_inputs.epochs) +
                        " epochs over " + std::to_string(records.train.rows) +
                        " rows, as in scenarios/seed-replay.md";

@@ -6,7 +6,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "shared/data/kdd.h"
 #include "shared/role/learning.h"
 
 namespace blindsum::launcher {
@@ -27,11 +26,12 @@ std::string data_text(const std::string& source) {
   return source;
 }
 
-std::string recall_text(const json& quality) {
+std::string recall_text(const json& quality, const json& classes) {
   std::string text;
-  for (std::size_t c = 0; c < data::kClasses; ++c) {
-    const std::string name(to_string(static_cast<data::TrafficClass>(c)));
-    text += (c > 0 ? "  " : "") + name + " " + percent(quality.at("recall").at(name).get<double>());
+  for (const json& item : classes) {
+    const auto name = item.get<std::string>();
+    text += (text.empty() ? "" : "  ") + name + " " +
+            percent(quality.at("recall").at(name).get<double>());
   }
   return text;
 }
@@ -120,7 +120,7 @@ std::string result_text(const settings::Settings& settings, const json& summary,
   line("accuracy", terminal.paint(Style::kBold, percent(final.at("accuracy").get<double>())) +
                        "   macro-F1 " + fixed(final.at("macro_f1").get<double>(), 4) +
                        "   contest cost " + fixed(final.at("cost").get<double>(), 4));
-  line("recall", recall_text(final));
+  line("recall", recall_text(final, summary.at("classes")));
   if (summary.contains("zero_day")) {
     line("zero-day", zero_day_text(summary.at("zero_day")));
   }

@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shared/core/file.h"
-#include "shared/data/kdd.h"
+#include "shared/role/learning.h"
 
 namespace blindsum::launcher {
 namespace {
@@ -21,6 +21,7 @@ using nlohmann::json;
 json quality_of(const report::RoundRecord& record) {
   json quality = to_json(*record.evaluation);
   quality.erase("confusion");
+  quality.erase("classes");
   quality["round"] = record.round;
   return quality;
 }
@@ -174,9 +175,9 @@ std::string json_text(const json& object) {
 namespace {
 
 // zero_day_of says what the attack that the training rows lack was taken for. Class 0 is normal.
-json zero_day_of(const settings::Settings& settings, const std::array<std::uint64_t, 5>& taken) {
+json zero_day_of(const settings::Settings& settings, const std::vector<std::uint64_t>& taken) {
   const std::uint64_t rows = std::accumulate(taken.begin(), taken.end(), std::uint64_t{0});
-  const auto own = static_cast<std::size_t>(data::class_of(settings.data.zero_day.attack));
+  const std::size_t own = role::schema_of(settings).class_of(settings.data.zero_day.attack);
   return {{"attack", settings.data.zero_day.attack},
           {"known_to", settings.data.zero_day.known_to},
           {"test_rows", rows},
@@ -237,6 +238,7 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
       {"data", figures.data},
       {"final", last == nullptr ? json() : quality_of(*last)},
       {"best", best == nullptr ? json() : quality_of(*best)},
+      {"classes", role::schema_of(settings).class_names()},
       {"confusion", last == nullptr ? json() : json(last->evaluation->confusion)},
       {"model_digest", model_digest_of(records)},
       {"bytes_up", records.bytes_up},

@@ -1,7 +1,6 @@
 #include "shared/data/encoder.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -10,52 +9,24 @@
 #include <unordered_set>
 
 #include "shared/core/error.h"
-#include "shared/core/words.h"
 
 namespace blindsum::data {
 namespace {
 
-constexpr Words<Encoding, 2> kEncodings("encoding", {"onehot122", "ordinal41"});
-
-constexpr std::array<std::size_t, 3> kCategories{3, 70, 11};
-constexpr std::size_t kOnehot = 3 + 70 + 11;
-
-// kIsLogged says which numeric columns pass through log1p: duration, bytes and counters. Flags and
-// rates stay as they are.
-constexpr std::array<bool, kNumericFeatures> kIsLogged{
-    true,                                                    // duration
-    true,                                                    // src_bytes
-    true,                                                    // dst_bytes
-    false,                                                   // land
-    true,                                                    // wrong_fragment
-    true,                                                    // urgent
-    true,                                                    // hot
-    true,                                                    // num_failed_logins
-    false,                                                   // logged_in
-    true,                                                    // num_compromised
-    false,                                                   // root_shell
-    false,                                                   // su_attempted
-    true,                                                    // num_root
-    true,                                                    // num_file_creations
-    true,                                                    // num_shells
-    true,                                                    // num_access_files
-    true,                                                    // num_outbound_cmds
-    false,                                                   // is_host_login
-    false,                                                   // is_guest_login
-    true,                                                    // count
-    true,                                                    // srv_count
-    false, false, false, false, false, false, false,         // rates over two seconds
-    true,                                                    // dst_host_count
-    true,                                                    // dst_host_srv_count
-    false, false, false, false, false, false, false, false,  // rates over 100 connections
-};
+// transformed is what a numeric column's value is standardised as.
+double transformed(double value, const Feature& column) {
+  if (column.kind == FeatureKind::kLog) return std::copysign(std::log1p(std::abs(value)), value);
+  if (!column.range) return value;
+  const auto& [low, high] = *column.range;
+  return (std::clamp(value, low, high) - low) / (high - low);
+}
 
 // quantised returns q = round(2^12 · t(x)), the integer that statistics and features are made of.
-std::int64_t quantised(double value, std::size_t column) {
-  const double t = kIsLogged[column] ? std::log1p(value) : value;
-  const double q = std::round(t * Statistics::kScale);
+std::int64_t quantised(double value, const Feature& column) {
+  const double q = std::round(transformed(value, column) * Statistics::kScale);
   if (!(std::abs(q) <= 0x1p31)) {
-    throw DataError("a value of " + std::to_string(value) + " is out of range");
+    throw DataError("column " + in_quotes(column.name) + ": a value of " + std::to_string(value) +
+                    " is out of range");
   }
   return static_cast<std::int64_t>(q);
 }
@@ -64,9 +35,10 @@ std::int64_t quantised(double value, std::size_t column) {
 // one more of it.
 class RowCollector {
  public:
-  RowCollector(std::size_t inputs, std::size_t rows, bool collapse)
+  RowCollector(const Schema& schema, std::size_t inputs, std::size_t rows, bool collapse)
       : collapse_(collapse), seen_(0, Hash{this}, Equal{this}) {
     data_.inputs = inputs;
+    data_.classes = schema.classes().size();
     if (collapse) return;
     data_.features.reserve(rows * inputs);
     data_.labels.reserve(rows);
@@ -82,8 +54,8 @@ class RowCollector {
   }
 
   // finish_row ends the row that next_row began.
-  void finish_row(TrafficClass label) {
-    data_.labels.push_back(static_cast<std::uint8_t>(label));
+  void finish_row(std::uint8_t label) {
+    data_.labels.push_back(label);
     if (collapse_) {
       const auto [found, is_new] = seen_.insert(static_cast<std::uint32_t>(data_.rows));
       if (!is_new) {
@@ -128,85 +100,79 @@ class RowCollector {
   std::unordered_set<std::uint32_t, Hash, Equal> seen_;
 };
 
-// ordinal_of returns the 41 values of a row in file order, categories by index.
-std::array<double, kFeatures> ordinal_of(const RecordTable& records, std::size_t row) {
-  std::array<double, kFeatures> values{};
-  const double* numeric = records.numeric.data() + row * kNumericFeatures;
-  values[0] = numeric[0];
-  for (std::size_t k = 0; k < 3; ++k) values[1 + k] = records.categories[row][k];
-  std::copy(numeric + 1, numeric + kNumericFeatures, values.begin() + 4);
+// ordinal_of returns the values of a row in file order, categories by index.
+std::vector<double> ordinal_of(const RecordTable& records, std::size_t row) {
+  const Schema& schema = records.schema;
+  std::vector<double> values(schema.columns().size());
+  for (std::size_t k = 0; k < schema.numeric().size(); ++k) {
+    values[schema.numeric()[k]] = records.numeric_of(row)[k];
+  }
+  for (std::size_t k = 0; k < schema.categorical().size(); ++k) {
+    values[schema.categorical()[k]] = records.categories_of(row)[k];
+  }
   return values;
 }
 
-bool is_unknown(double value, std::size_t column) {
-  return column >= 1 && column <= 3 && value == kUnknownCategory;
+bool is_unknown(double value, const Feature& column) {
+  return column.kind == FeatureKind::kCategory && value == kUnknownCategory;
 }
 
 }  // namespace
 
-std::string_view to_string(Encoding encoding) { return kEncodings.word(encoding); }
-
-Encoding encoding_from_string(std::string_view name) { return kEncodings.value(name); }
-
-std::size_t inputs_of(Encoding encoding) {
-  return encoding == Encoding::kOnehot122 ? kOnehot + kNumericFeatures : kFeatures;
-}
-
-std::vector<std::string> input_names(Encoding encoding) {
-  const auto features = feature_names();
-  if (encoding == Encoding::kOrdinal41) return {features.begin(), features.end()};
-  std::vector<std::string> names;
-  const std::array values{protocols(), services(), flags()};
-  for (std::size_t k = 0; k < values.size(); ++k) {
-    for (const std::string_view value : values[k]) {
-      names.push_back(std::string(features[1 + k]) + "=" + std::string(value));
-    }
+double in_units(double transformed, const Feature& column) {
+  if (column.kind == FeatureKind::kLog) {
+    return std::copysign(std::expm1(std::abs(transformed)), transformed);
   }
-  names.emplace_back(features[0]);
-  for (const std::string_view name : features.subspan(4)) names.emplace_back(name);
-  return names;
+  if (!column.range) return transformed;
+  return column.range->low + transformed * (column.range->high - column.range->low);
 }
-
-bool is_logged(std::size_t column) { return kIsLogged.at(column); }
 
 Statistics statistics_of(const RecordTable& records) {
-  Statistics statistics;
-  std::vector<std::int64_t>& values = statistics.values;
-  std::int64_t* sums = values.data() + 1 + kClasses;
-  std::int64_t* squares = sums + kNumericFeatures;
-  values[0] = static_cast<std::int64_t>(records.rows);
-  for (const TrafficClass c : records.classes) ++values[1 + static_cast<std::size_t>(c)];
+  Statistics statistics(records.schema);
+  const std::size_t columns = statistics.numeric_columns();
+  std::int64_t* sums = statistics.values.data() + 1 + statistics.classes;
+  std::int64_t* squares = sums + columns;
+  statistics.values[0] = static_cast<std::int64_t>(records.rows);
+  for (const std::uint8_t c : records.classes) ++statistics.values[1 + c];
   for (std::size_t row = 0; row < records.rows; ++row) {
-    for (std::size_t k = 0; k < kNumericFeatures; ++k) {
-      const std::int64_t q = quantised(records.numeric[row * kNumericFeatures + k], k);
+    for (std::size_t k = 0; k < columns; ++k) {
+      const Feature& column = records.schema.numeric_column(k);
+      const std::int64_t q = quantised(records.numeric_of(row)[k], column);
       if (__builtin_add_overflow(sums[k], q, &sums[k]) ||
           __builtin_add_overflow(squares[k], q * q, &squares[k])) {
-        throw DataError("the values of a numeric column are too large to sum");
+        throw DataError("column " + in_quotes(column.name) + ": its values are too large to sum");
       }
     }
   }
   return statistics;
 }
 
+Scaler Scaler::unscaled(const Schema& schema) {
+  const std::size_t columns = schema.numeric().size();
+  return {std::vector<double>(columns, 0.0), std::vector<double>(columns, 1.0)};
+}
+
 Scaler Scaler::from_statistics(const Statistics& sum) {
   __extension__ using Wide = __int128;
-  if (sum.values.size() != Statistics::kValues) {
-    throw IntegrityError("statistics have " + std::to_string(sum.values.size()) +
-                         " values, expected " + std::to_string(Statistics::kValues));
+  const std::size_t columns = sum.numeric_columns();
+  if (sum.values.size() != 1 + sum.classes + 2 * columns) {
+    throw IntegrityError("statistics of " + std::to_string(sum.values.size()) + " values");
   }
   const std::int64_t n = sum.rows();
   if (n <= 0) throw IntegrityError("statistics of " + std::to_string(n) + " rows");
   Wide of_classes = 0;
-  for (std::size_t c = 0; c < kClasses; ++c) {
+  for (std::size_t c = 0; c < sum.classes; ++c) {
     if (sum.class_rows(c) < 0) throw IntegrityError("statistics count a class negatively");
     of_classes += sum.class_rows(c);
   }
   if (of_classes != n) throw IntegrityError("class counts do not add up to the rows");
 
   Scaler scaler;
-  const std::int64_t* sums = sum.values.data() + 1 + kClasses;
-  const std::int64_t* squares = sums + kNumericFeatures;
-  for (std::size_t k = 0; k < kNumericFeatures; ++k) {
+  const std::int64_t* sums = sum.values.data() + 1 + sum.classes;
+  const std::int64_t* squares = sums + columns;
+  scaler.mean.resize(columns);
+  scaler.deviation.resize(columns);
+  for (std::size_t k = 0; k < columns; ++k) {
     // n² · variance, exactly; sums of integers obey Cauchy and Schwarz without a rounding margin.
     const Wide spread = Wide{n} * squares[k] - Wide{sums[k]} * sums[k];
     if (spread < 0) throw IntegrityError("statistics have a negative variance");
@@ -221,24 +187,31 @@ std::uint64_t Dataset::records() const {
   return std::accumulate(multiplicity.begin(), multiplicity.end(), std::uint64_t{0});
 }
 
-Dataset encode_onehot122(const RecordTable& records, const Scaler& scaler, bool collapse) {
-  RowCollector rows(inputs_of(Encoding::kOnehot122), records.rows, collapse);
+Dataset encode_onehot(const RecordTable& records, const Scaler& scaler, bool collapse) {
+  const Schema& schema = records.schema;
+  const std::size_t columns = schema.numeric().size();
+  if (scaler.mean.size() != columns || scaler.deviation.size() != columns) {
+    throw Error("records of " + std::to_string(columns) + " numeric columns, a scaler of " +
+                std::to_string(scaler.mean.size()));
+  }
+  RowCollector rows(schema, schema.inputs(), records.rows, collapse);
   for (std::size_t i = 0; i < records.rows; ++i) {
     const std::span<float> row = rows.next_row();
+    const auto categories = records.categories_of(i);
     std::size_t begin = 0;
-    for (std::size_t k = 0; k < kCategories.size(); ++k) {
-      const std::int16_t value = records.categories[i][k];
-      if (value == kUnknownCategory) {
+    for (std::size_t k = 0; k < categories.size(); ++k) {
+      if (categories[k] == kUnknownCategory) {
         rows.count_unknown();
       } else {
-        row[begin + static_cast<std::size_t>(value)] = 1.0F;
+        row[begin + static_cast<std::size_t>(categories[k])] = 1.0F;
       }
-      begin += kCategories[k];
+      begin += schema.categorical_column(k).values.size();
     }
-    for (std::size_t k = 0; k < kNumericFeatures; ++k) {
-      const auto q = static_cast<double>(quantised(records.numeric[i * kNumericFeatures + k], k));
+    const auto numeric = records.numeric_of(i);
+    for (std::size_t k = 0; k < columns; ++k) {
+      const auto q = static_cast<double>(quantised(numeric[k], schema.numeric_column(k)));
       const double z = (q / Statistics::kScale - scaler.mean[k]) / scaler.deviation[k];
-      row[kOnehot + k] = static_cast<float>(std::clamp(z, -kClip, kClip));
+      row[begin + k] = static_cast<float>(std::clamp(z, -kClip, kClip));
     }
     rows.finish_row(records.classes[i]);
   }
@@ -246,13 +219,14 @@ Dataset encode_onehot122(const RecordTable& records, const Scaler& scaler, bool 
 }
 
 MinMax MinMax::of(const RecordTable& records) {
+  const auto columns = records.schema.columns();
   MinMax range;
-  range.low.assign(kFeatures, std::numeric_limits<double>::infinity());
-  range.high.assign(kFeatures, -std::numeric_limits<double>::infinity());
+  range.low.assign(columns.size(), std::numeric_limits<double>::infinity());
+  range.high.assign(columns.size(), -std::numeric_limits<double>::infinity());
   for (std::size_t i = 0; i < records.rows; ++i) {
     const auto values = ordinal_of(records, i);
-    for (std::size_t k = 0; k < kFeatures; ++k) {
-      if (is_unknown(values[k], k)) continue;
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      if (is_unknown(values[k], columns[k])) continue;
       range.low[k] = std::min(range.low[k], values[k]);
       range.high[k] = std::max(range.high[k], values[k]);
     }
@@ -260,13 +234,14 @@ MinMax MinMax::of(const RecordTable& records) {
   return range;
 }
 
-Dataset encode_ordinal41(const RecordTable& records, const MinMax& range, bool collapse) {
-  RowCollector rows(kFeatures, records.rows, collapse);
+Dataset encode_ordinal(const RecordTable& records, const MinMax& range, bool collapse) {
+  const auto columns = records.schema.columns();
+  RowCollector rows(records.schema, columns.size(), records.rows, collapse);
   for (std::size_t i = 0; i < records.rows; ++i) {
     const std::span<float> row = rows.next_row();
     const auto values = ordinal_of(records, i);
-    for (std::size_t k = 0; k < kFeatures; ++k) {
-      if (is_unknown(values[k], k)) {
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      if (is_unknown(values[k], columns[k])) {
         rows.count_unknown();
       } else if (range.high[k] > range.low[k]) {
         row[k] = static_cast<float>((values[k] - range.low[k]) / (range.high[k] - range.low[k]));

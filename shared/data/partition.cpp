@@ -47,9 +47,9 @@ std::vector<Rows> rows_by(const Rows& rows, std::size_t groups, GroupOf&& group_
 std::vector<Rows> rows_by_class(const RawFile& file, const Rows& rows) {
   std::vector<std::size_t> class_of_attack;
   for (const std::string& name : file.attack_names) {
-    class_of_attack.push_back(static_cast<std::size_t>(class_of(name)));
+    class_of_attack.push_back(file.schema.class_of(name));
   }
-  return rows_by(rows, kClasses,
+  return rows_by(rows, file.schema.classes().size(),
                  [&](std::uint32_t row) { return class_of_attack[file.attacks[row]]; });
 }
 
@@ -125,9 +125,9 @@ void deal_dirichlet(const RawFile& file, const Rows& all, double alpha, SeededRa
   }
 }
 
-// deal_groups gives each group to one or two parties, but cuts `shared`, the index of a group,
-// among all.
-void deal_groups(std::vector<Rows> groups, std::size_t shared, SeededRandom& random,
+// deal_groups gives each group to one or two parties, but cuts those that `is_shared` among all.
+template <class IsShared>
+void deal_groups(std::vector<Rows> groups, const IsShared& is_shared, SeededRandom& random,
                  Shards& shards) {
   std::vector<std::size_t> order(groups.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -141,7 +141,7 @@ void deal_groups(std::vector<Rows> groups, std::size_t shared, SeededRandom& ran
   for (const std::size_t group : order) {
     Rows& rows = groups[group];
     random.shuffle(std::span(rows));
-    if (group == shared) {
+    if (is_shared(group)) {
       deal_evenly(rows, everyone(shards.size()), shards);
       continue;
     }
@@ -155,21 +155,28 @@ void deal_groups(std::vector<Rows> groups, std::size_t shared, SeededRandom& ran
 }
 
 void deal_by_attack(const RawFile& file, const Rows& rows, SeededRandom& random, Shards& shards) {
-  const auto normal = std::ranges::find(file.attack_names, "normal");
+  const auto is_harmless = [&](std::size_t attack) {
+    return file.schema.class_of(file.attack_names[attack]) == 0;
+  };
   deal_groups(
       rows_by(rows, file.attack_names.size(), [&](std::uint32_t row) { return file.attacks[row]; }),
-      static_cast<std::size_t>(normal - file.attack_names.begin()), random, shards);
+      is_harmless, random, shards);
 }
 
 void deal_by_service(const RawFile& file, const Rows& rows, SeededRandom& random, Shards& shards) {
-  const std::size_t known = services().size();
+  const auto column = file.schema.categorical_named(kServiceColumn);
+  if (!column) {
+    throw ConfigError("data.partition.kind: by_service needs a category column called '" +
+                      std::string(kServiceColumn) + "', which the schema does not have");
+  }
+  const std::size_t known = file.schema.categorical_column(*column).values.size();
   auto groups = rows_by(rows, known + 1, [&](std::uint32_t row) {
     const std::int16_t service = file.services[row];
     return service == kUnknownCategory ? known : static_cast<std::size_t>(service);
   });
   std::erase_if(groups, [](const Rows& group) { return group.empty(); });
-  const std::size_t none = groups.size();
-  deal_groups(std::move(groups), none, random, shards);
+  deal_groups(
+      std::move(groups), [](std::size_t) { return false; }, random, shards);
 }
 
 // attack_in returns the index of an attack of the file.
@@ -258,7 +265,7 @@ std::vector<std::vector<std::uint32_t>> partition(const RawFile& file,
 
 void write_shard(const RawFile& file, const std::vector<std::uint32_t>& rows,
                  const std::filesystem::path& path) {
-  std::string text;
+  std::string text = file.header;
   for (const std::uint32_t row : rows) text.append(file.line(row));
   write_file_atomic(path, text);
 }

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shared/data/kdd.h"
+#include "shared/data/records.h"
 
 namespace blindsum::data {
 
@@ -40,19 +40,20 @@ struct PartitionSettings {
 // Deterministic in (file, settings, seed).
 //   iid        rows shuffled, cut into equal parts (sizes differ by at most one)
 //   dirichlet  for each class, shares of the parties ~ Dirichlet(alpha)
-//   by_attack  each attack type (and normal traffic cut among all) belongs to one or two parties
+//   by_attack  each label belongs to one or two parties; the first class is cut among all
 //   quantity   rows shuffled, sizes ~ Dirichlet(alpha)
 //   classes    each party has rows of `classes` classes, and each class some party
 //   by_service each service belongs to one or two parties, as attacks in by_attack
 //   by_time    rows as they come, cut into equal runs
 // Throws ConfigError when there are fewer rows than parties, alpha is not positive, the parties are
-// too few for the classes, or the zero-day attack is none of the file's (with the nearest name).
+// too few for the classes, the schema has no column for by_service, or the zero-day attack is none
+// of the file's (with the nearest name).
 [[nodiscard]] std::vector<std::vector<std::uint32_t>> partition(const RawFile& file,
                                                                 const PartitionSettings& settings,
                                                                 std::uint32_t parties,
                                                                 std::uint64_t seed);
 
-// write_shard writes the given rows as a KDD CSV file (atomically).
+// write_shard writes the given rows, behind the file's header if it has one (atomically).
 void write_shard(const RawFile& file, const std::vector<std::uint32_t>& rows,
                  const std::filesystem::path& path);
 

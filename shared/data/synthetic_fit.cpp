@@ -196,11 +196,17 @@ std::vector<double> scores_of(std::span<const double> values,
   return scores;
 }
 
+// combination_of is the protocol, service and flag of a row.
+std::array<std::int16_t, 3> combination_of(const RecordTable& table, std::uint32_t row) {
+  const auto categories = table.categories_of(row);
+  return {categories[0], categories[1], categories[2]};
+}
+
 Cell cell_of(const RecordTable& table, const Rows& rows) {
   Cell cell;
   cell.rows = rows.size();
   std::map<std::array<std::int16_t, 3>, std::uint64_t> combinations;
-  for (const std::uint32_t row : rows) ++combinations[table.categories[row]];
+  for (const std::uint32_t row : rows) ++combinations[combination_of(table, row)];
   for (const auto& [categories, count] : combinations) {
     cell.combinations.push_back({categories, count});
   }
@@ -211,7 +217,7 @@ Cell cell_of(const RecordTable& table, const Rows& rows) {
   std::vector<std::uint32_t> order(rows.size());
   for (std::size_t j = 0; j < kNumericFeatures; ++j) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      values[i] = table.numeric[rows[i] * kNumericFeatures + j];
+      values[i] = table.numeric_of(rows[i])[j];
     }
     std::iota(order.begin(), order.end(), std::uint32_t{0});
     std::ranges::stable_sort(order, std::less<>{}, [&](std::uint32_t i) { return values[i]; });
@@ -247,7 +253,7 @@ Cell cell_of(const RecordTable& table, const Rows& rows) {
 // protocol and flag, then one for the rest. None has fewer than kFewestRows rows, unless all have.
 std::vector<Cell> cells_of(const RecordTable& table, const Rows& rows) {
   std::map<std::array<std::int16_t, 3>, Rows> by_combination;
-  for (const std::uint32_t row : rows) by_combination[table.categories[row]].push_back(row);
+  for (const std::uint32_t row : rows) by_combination[combination_of(table, row)].push_back(row);
   const std::size_t fewest = std::max(
       kFewestRows, static_cast<std::size_t>(kCellShare * static_cast<double>(rows.size())));
   std::vector<Rows> cells;
@@ -285,7 +291,7 @@ std::vector<Cell> cells_of(const RecordTable& table, const Rows& rows) {
 std::vector<Entry> entries_of(const RecordTable& table) {
   std::vector<Rows> by_attack(table.attack_names.size());
   for (std::uint32_t row = 0; row < table.rows; ++row) {
-    if (std::ranges::count(table.categories[row], kUnknownCategory) == 0) {
+    if (std::ranges::count(table.categories_of(row), kUnknownCategory) == 0) {
       by_attack[table.attacks[row]].push_back(row);
     }
   }

@@ -174,12 +174,13 @@ template <class Predict>
 Confusion count_predictions(const Shape& shape, const Parameters& parameters,
                             const data::Dataset& data, ThreadPool& pool, const Predict& predict) {
   check_fits(shape, parameters, data);
-  if (shape.outputs != data::kClasses) {
-    throw Error("a confusion matrix needs " + std::to_string(data::kClasses) + " outputs");
+  if (shape.outputs != data.classes) {
+    throw Error("a network of " + std::to_string(shape.outputs) + " outputs, records of " +
+                std::to_string(data.classes) + " classes");
   }
   const NetworkImpl<float> network(shape, parameters);
   const std::size_t blocks = (data.rows + kRowsPerBlock - 1) / kRowsPerBlock;
-  std::vector<Confusion> counted(blocks);
+  std::vector<Confusion> counted(blocks, Confusion(data.classes));
   pool.parallel_for(blocks, [&](std::size_t block) {
     NetworkImpl<float>::Workspace work(network);
     const std::size_t end = std::min(data.rows, (block + 1) * kRowsPerBlock);
@@ -188,14 +189,8 @@ Confusion count_predictions(const Shape& shape, const Parameters& parameters,
       counted[block].counts[data.labels[row]][best] += data.multiplicity[row];
     }
   });
-  Confusion total;
-  for (const Confusion& part : counted) {
-    for (std::size_t actual = 0; actual < data::kClasses; ++actual) {
-      for (std::size_t predicted = 0; predicted < data::kClasses; ++predicted) {
-        total.counts[actual][predicted] += part.counts[actual][predicted];
-      }
-    }
-  }
+  Confusion total(data.classes);
+  for (const Confusion& part : counted) total += part;
   return total;
 }
 
@@ -208,11 +203,12 @@ Confusion evaluate(const Shape& shape, const Parameters& parameters, const data:
 
 Confusion evaluate_min_cost(const Shape& shape, const Parameters& parameters,
                             const data::Dataset& data, std::span<const double> class_weights,
-                            ThreadPool& pool) {
+                            const data::Schema& schema, ThreadPool& pool) {
   check_classes(shape, class_weights);
+  if (schema.classes().size() != shape.outputs) throw Error("costs of other classes");
   const auto predict = [&](std::span<const float> logits) {
     const auto top = static_cast<double>(logits[highest(logits)]);
-    std::array<double, data::kClasses> shares{};
+    std::vector<double> shares(shape.outputs, 0.0);
     for (std::size_t c = 0; c < shares.size(); ++c) {
       if (class_weights[c] == 0) continue;
       shares[c] = exp_nonpositive(static_cast<double>(logits[c]) - top) / class_weights[c];
@@ -222,7 +218,7 @@ Confusion evaluate_min_cost(const Shape& shape, const Parameters& parameters,
     for (std::size_t c = 0; c < shares.size(); ++c) {
       double cost = 0;
       for (std::size_t j = 0; j < shares.size(); ++j) {
-        cost += shares[j] * static_cast<double>(contest_cost(j, c));
+        cost += shares[j] * static_cast<double>(schema.cost(j, c));
       }
       if (c == 0 || cost < least) {
         least = cost;

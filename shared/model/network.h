@@ -78,13 +78,13 @@ struct ClippedSum {
                                  const data::Dataset& data, ThreadPool& pool);
 
 // evaluate_min_cost counts predictions by the minimum-cost rule (Elkan 2001): the class c with the
-// least Σ_j p_j · contest_cost(j, c), the lowest index on ties, where p is the softmax of the
+// least Σ_j p_j · schema.cost(j, c), the lowest index on ties, where p is the softmax of the
 // logits with class j's share divided by `class_weights`[j], so that weights of the loss do not
-// stand in for costs. A class of weight 0 keeps no share. Nothing is fitted. `shape` has five
-// outputs.
+// stand in for costs. A class of weight 0 keeps no share. Nothing is fitted.
 [[nodiscard]] Confusion evaluate_min_cost(const Shape& shape, const Parameters& parameters,
                                           const data::Dataset& data,
-                                          std::span<const double> class_weights, ThreadPool& pool);
+                                          std::span<const double> class_weights,
+                                          const data::Schema& schema, ThreadPool& pool);
 
 // differing_predictions counts the records (with multiplicity) that two models of one shape predict
 // differently.

@@ -1,7 +1,6 @@
 #include "shared/model/stump.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -12,7 +11,7 @@
 namespace blindsum::model {
 namespace {
 
-using ClassCounts = std::array<std::uint64_t, data::kClasses>;
+using ClassCounts = std::vector<std::uint64_t>;
 
 std::uint8_t largest(const ClassCounts& counts) {
   return static_cast<std::uint8_t>(std::ranges::max_element(counts) - counts.begin());
@@ -26,17 +25,18 @@ struct Candidate {
 // best_split returns the best stump on one feature, nothing when the feature has one value alone.
 std::optional<Candidate> best_split(const data::Dataset& data, std::size_t feature) {
   std::unordered_map<float, ClassCounts> by_value;
-  ClassCounts above{};
+  ClassCounts above(data.classes, 0);
   for (std::size_t row = 0; row < data.rows; ++row) {
     const float value = data.features[row * data.inputs + feature];
-    by_value[value][data.labels[row]] += data.multiplicity[row];
+    ClassCounts& counts = by_value.try_emplace(value, data.classes, 0).first->second;
+    counts[data.labels[row]] += data.multiplicity[row];
     above[data.labels[row]] += data.multiplicity[row];
   }
   const std::map<float, ClassCounts> sorted(by_value.begin(), by_value.end());
   std::optional<Candidate> best;
-  ClassCounts below{};
+  ClassCounts below(data.classes, 0);
   for (auto value = sorted.begin(); std::next(value) != sorted.end(); ++value) {
-    for (std::size_t c = 0; c < data::kClasses; ++c) {
+    for (std::size_t c = 0; c < data.classes; ++c) {
       below[c] += value->second[c];
       above[c] -= value->second[c];
     }
@@ -54,7 +54,7 @@ std::optional<Candidate> best_split(const data::Dataset& data, std::size_t featu
 
 template <class Predict>
 Confusion count(const data::Dataset& data, Predict&& predict) {
-  Confusion confusion;
+  Confusion confusion(data.classes);
   for (std::size_t row = 0; row < data.rows; ++row) {
     confusion.counts[data.labels[row]][predict(row)] += data.multiplicity[row];
   }
@@ -64,8 +64,8 @@ Confusion count(const data::Dataset& data, Predict&& predict) {
 }  // namespace
 
 std::uint8_t majority_class(const data::Statistics& statistics) {
-  ClassCounts counts{};
-  for (std::size_t c = 0; c < data::kClasses; ++c) {
+  ClassCounts counts(statistics.classes, 0);
+  for (std::size_t c = 0; c < statistics.classes; ++c) {
     counts[c] = static_cast<std::uint64_t>(statistics.class_rows(c));
   }
   return largest(counts);

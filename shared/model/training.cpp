@@ -23,10 +23,10 @@ ClassWeights class_weights_from_string(std::string_view name) {
 }
 
 std::vector<double> class_weights_from(ClassWeights kind, const data::Statistics& statistics) {
-  std::vector<double> weights(data::kClasses, 0.0);
+  std::vector<double> weights(statistics.classes, 0.0);
   double rows = 0;
   double weighted_rows = 0;
-  for (std::size_t c = 0; c < data::kClasses; ++c) {
+  for (std::size_t c = 0; c < statistics.classes; ++c) {
     const auto count = static_cast<double>(statistics.class_rows(c));
     if (count <= 0) continue;
     weights[c] = kind == ClassWeights::kNone   ? 1.0

@@ -18,7 +18,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 5> kClassNames{"normal", "dos", "probe", "r2l", "u2r"};
 constexpr std::size_t kMaxRecordsBytes = std::size_t{1} << 30;
 
 std::int64_t now_ns() {
@@ -59,20 +58,27 @@ Evaluation evaluation_from_json(const json& object) {
   evaluation.accuracy = number(object.at("accuracy"), "accuracy");
   evaluation.macro_f1 = number(object.at("macro_f1"), "macro_f1");
   evaluation.cost = number(object.at("cost"), "cost");
-  const json& confusion = list_of(object.at("confusion"), "confusion", kClassNames.size());
-  for (std::size_t c = 0; c < kClassNames.size(); ++c) {
-    evaluation.recall[c] = number(object.at("recall").at(std::string(kClassNames[c])), "recall");
-    const json& row = list_of(confusion[c], "confusion", kClassNames.size());
-    for (std::size_t d = 0; d < kClassNames.size(); ++d) {
-      evaluation.confusion[c][d] = whole<std::uint64_t>(row[d], "confusion");
+  for (const json& name : list_of(object.at("classes"), "classes")) {
+    if (!name.is_string()) throw DecodeError("record: classes: names are expected");
+    evaluation.classes.push_back(name.get<std::string>());
+  }
+  const std::size_t classes = evaluation.classes.size();
+  if (classes == 0) throw DecodeError("record: classes: none");
+  const auto counts_of = [&](const json& value, const char* key) {
+    std::vector<std::uint64_t> counts;
+    for (const json& count : list_of(value, key, classes)) {
+      counts.push_back(whole<std::uint64_t>(count, key));
     }
+    return counts;
+  };
+  for (const json& row : list_of(object.at("confusion"), "confusion", classes)) {
+    evaluation.confusion.push_back(counts_of(row, "confusion"));
+  }
+  for (const std::string& name : evaluation.classes) {
+    evaluation.recall.push_back(number(object.at("recall").at(name), "recall"));
   }
   if (object.contains("zero_day")) {
-    const json& taken = list_of(object.at("zero_day"), "zero_day", kClassNames.size());
-    evaluation.zero_day.emplace();
-    for (std::size_t c = 0; c < kClassNames.size(); ++c) {
-      (*evaluation.zero_day)[c] = whole<std::uint64_t>(taken[c], "zero_day");
-    }
+    evaluation.zero_day = counts_of(object.at("zero_day"), "zero_day");
   }
   return evaluation;
 }
@@ -81,12 +87,13 @@ Evaluation evaluation_from_json(const json& object) {
 
 json to_json(const Evaluation& evaluation) {
   json recall = json::object();
-  for (std::size_t c = 0; c < kClassNames.size(); ++c) {
-    recall[std::string(kClassNames[c])] = evaluation.recall[c];
+  for (std::size_t c = 0; c < evaluation.classes.size(); ++c) {
+    recall[evaluation.classes[c]] = evaluation.recall.at(c);
   }
   json object = {{"accuracy", evaluation.accuracy},
                  {"macro_f1", evaluation.macro_f1},
                  {"cost", evaluation.cost},
+                 {"classes", evaluation.classes},
                  {"recall", recall},
                  {"confusion", evaluation.confusion}};
   if (evaluation.zero_day) object["zero_day"] = *evaluation.zero_day;

@@ -1,7 +1,6 @@
 // Machine-readable records of a run: one JSON object a line, one line a round and role.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -17,10 +16,11 @@ namespace blindsum::report {
 // Evaluation is the model's quality on the full test set after a round.
 struct Evaluation {
   double accuracy = 0, macro_f1 = 0, cost = 0;
-  std::array<double, 5> recall{};                           // normal, dos, probe, r2l, u2r
-  std::array<std::array<std::uint64_t, 5>, 5> confusion{};  // [actual][predicted]
-  // With a zero-day attack: what its records in the test set were taken for.
-  std::optional<std::array<std::uint64_t, 5>> zero_day = {};
+  std::vector<std::string> classes;                   // their names: "normal", …
+  std::vector<double> recall;                         // by class
+  std::vector<std::vector<std::uint64_t>> confusion;  // [actual][predicted]
+  // With a zero-day attack: what its records in the test set were taken for, by class.
+  std::optional<std::vector<std::uint64_t>> zero_day = {};
 };
 
 // RoundRecord is what one role says of one round. It never holds plaintexts, weights, keys or

@@ -1,14 +1,14 @@
 #include "shared/role/learning.h"
-
-#include "shared/data/encoder.h"
-
 namespace blindsum::role {
 
+data::Schema schema_of(const settings::Settings&) { return data::Schema::kdd99(); }
+
 model::Shape shape_of(const settings::Settings& settings) {
+  const data::Schema schema = schema_of(settings);
   model::Shape shape;
-  shape.inputs = data::inputs_of(data::encoding_from_string(settings.data.encoding));
+  shape.inputs = schema.inputs();
   shape.hidden.assign(settings.model.hidden.begin(), settings.model.hidden.end());
-  shape.outputs = data::kClasses;
+  shape.outputs = schema.classes().size();
   shape.activation = model::activation_from_string(settings.model.activation);
   return shape;
 }
@@ -43,6 +43,12 @@ model::LocalSettings local_of(const settings::Settings& settings) {
 
 model::ClassWeights class_weights_of(const settings::Settings& settings) {
   return model::class_weights_from_string(settings.model.class_weights);
+}
+
+report::Evaluation evaluation_of(const model::Confusion& confusion, const data::Schema& schema) {
+  const model::Metrics metrics = model::metrics_of(confusion, schema);
+  return {metrics.accuracy,     metrics.macro_f1, metrics.cost,
+          schema.class_names(), metrics.recall,   confusion.counts};
 }
 
 }  // namespace blindsum::role

@@ -37,7 +37,7 @@ RecordTable slice(const RecordTable& table, std::size_t begin, std::size_t end) 
     return std::vector(from.begin() + std::ptrdiff_t(a), from.begin() + std::ptrdiff_t(b));
   };
   part.numeric = cut(table.numeric, begin * kNumericFeatures, end * kNumericFeatures);
-  part.categories = cut(table.categories, begin, end);
+  part.categories = cut(table.categories, 3 * begin, 3 * end);
   part.attacks = cut(table.attacks, begin, end);
   part.attack_names = table.attack_names;
   part.classes = cut(table.classes, begin, end);
@@ -60,8 +60,10 @@ TEST_CASE("statistics are the integers that the definition gives") {
 }
 
 TEST_CASE("every input is what its name says") {
-  const auto names = input_names(Encoding::kOnehot122);
-  REQUIRE(names.size() == inputs_of(Encoding::kOnehot122));
+  const Schema& schema = Schema::kdd99();
+  const auto names = schema.input_names();
+  REQUIRE(names.size() == 122);
+  REQUIRE(schema.inputs() == 122);
   const auto place_of = [&](const std::string& name) {
     return static_cast<std::size_t>(std::ranges::find(names, name) - names.begin());
   };
@@ -73,23 +75,23 @@ TEST_CASE("every input is what its name says") {
     const bool is_category = column >= 1 && column <= 3;
     const std::string row =
         is_category ? kNormalRow : replaced(replaced(kNormalRow, column, "7"), 1, "tcp");
-    const Dataset before = encode_onehot122(test::parse(kNormalRow), {});
-    const Dataset after = encode_onehot122(test::parse(row), {});
+    const Dataset before =
+        encode_onehot(test::parse(kNormalRow), Scaler::unscaled(Schema::kdd99()));
+    const Dataset after = encode_onehot(test::parse(row), Scaler::unscaled(Schema::kdd99()));
     if (is_category) {
       const std::string value = column == 1 ? "tcp" : column == 2 ? "http" : "SF";
       CHECK(after.features[place_of(std::string(columns[column]) + "=" + value)] == 1);
       continue;
     }
     const double changed = after.features[place_of(std::string(columns[column]))];
-    CHECK(changed == doctest::Approx(is_logged(numeric) ? std::log1p(7.0) : 5).epsilon(1e-3));
+    const bool is_logged = schema.numeric_column(numeric).kind == FeatureKind::kLog;
+    CHECK(changed == doctest::Approx(is_logged ? std::log1p(7.0) : 5).epsilon(1e-3));
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (names[i] != columns[column]) CHECK(after.features[i] == before.features[i]);
     }
     ++numeric;
   }
   CHECK(numeric == kNumericFeatures);
-  const auto ordinal = input_names(Encoding::kOrdinal41);
-  CHECK(std::ranges::equal(ordinal, columns));
 }
 
 TEST_CASE("statistics of shards add up to those of the whole, exactly") {
@@ -161,7 +163,7 @@ TEST_CASE("impossible statistics are an IntegrityError") {
 
 TEST_CASE("one-hot encoding sets one input per category and standardises the rest") {
   const RecordTable table = test::parse(kNormalRow + kSmurfRow);
-  const Dataset dataset = encode_onehot122(table, Scaler::from_statistics(statistics_of(table)));
+  const Dataset dataset = encode_onehot(table, Scaler::from_statistics(statistics_of(table)));
   REQUIRE(dataset.inputs == 122);
   REQUIRE(dataset.rows == 2);
   CHECK(dataset.labels == std::vector<std::uint8_t>{0, 1});
@@ -189,7 +191,7 @@ TEST_CASE("standardised values are clipped to 5 deviations") {
   Scaler scaler = Scaler::from_statistics(statistics_of(table));
   scaler.mean[1] = 1000;
   scaler.mean[2] = -1000;
-  const Dataset dataset = encode_onehot122(table, scaler);
+  const Dataset dataset = encode_onehot(table, scaler);
   CHECK(dataset.features[84 + 1] == -5.0F);
   CHECK(dataset.features[84 + 2] == 5.0F);
 }
@@ -197,10 +199,10 @@ TEST_CASE("standardised values are clipped to 5 deviations") {
 TEST_CASE("unknown categories encode as zeros and are counted") {
   const RecordTable table =
       test::parse(replaced(replaced(kNormalRow, 1, "sctp"), 2, "icmp") + kSmurfRow);
-  const Dataset onehot = encode_onehot122(table, Scaler::from_statistics(statistics_of(table)));
+  const Dataset onehot = encode_onehot(table, Scaler::from_statistics(statistics_of(table)));
   CHECK(onehot.unknown_categories == 2);
   CHECK(std::accumulate(onehot.features.begin(), onehot.features.begin() + 84, 0.0F) == 1.0F);
-  const Dataset ordinal = encode_ordinal41(table, MinMax::of(table));
+  const Dataset ordinal = encode_ordinal(table, MinMax::of(table));
   CHECK(ordinal.unknown_categories == 2);
   CHECK(ordinal.features[1] == 0.0F);
   CHECK(ordinal.features[2] == 0.0F);
@@ -213,7 +215,7 @@ TEST_CASE("ordinal encoding scales every column by its range") {
   REQUIRE(range.low.size() == 41);
   CHECK(range.low[4] == 181);
   CHECK(range.high[4] == 1032);
-  const Dataset dataset = encode_ordinal41(table, range);
+  const Dataset dataset = encode_ordinal(table, range);
   REQUIRE(dataset.inputs == 41);
   CHECK(dataset.features[4] == 0.0F);
   CHECK(dataset.features[41 + 4] == 1.0F);
@@ -228,8 +230,8 @@ TEST_CASE("collapsing keeps first appearances, in order, and every record") {
   const RecordTable table = test::parse(kSmurfRow + kNormalRow + kSmurfRow +
                                         replaced(kSmurfRow, 41, "normal.") + kSmurfRow);
   const Scaler scaler = Scaler::from_statistics(statistics_of(table));
-  const Dataset full = encode_onehot122(table, scaler);
-  const Dataset collapsed = encode_onehot122(table, scaler, true);
+  const Dataset full = encode_onehot(table, scaler);
+  const Dataset collapsed = encode_onehot(table, scaler, true);
   CHECK(full.rows == 5);
   CHECK(full.records() == 5);
   CHECK(collapsed.rows == 3);
@@ -239,16 +241,7 @@ TEST_CASE("collapsing keeps first appearances, in order, and every record") {
   CHECK(collapsed.features.size() == std::size_t{3} * 122);
   CHECK(std::equal(collapsed.features.begin(), collapsed.features.begin() + 244,
                    full.features.begin()));
-  CHECK(encode_ordinal41(table, MinMax::of(table), true).rows == 3);
-}
-
-TEST_CASE("encodings have names that read back and input counts") {
-  for (const Encoding encoding : {Encoding::kOnehot122, Encoding::kOrdinal41}) {
-    CHECK(encoding_from_string(to_string(encoding)) == encoding);
-  }
-  CHECK(inputs_of(Encoding::kOnehot122) == 122);
-  CHECK(inputs_of(Encoding::kOrdinal41) == 41);
-  CHECK_THROWS_AS((void)encoding_from_string("onehot"), ConfigError);
+  CHECK(encode_ordinal(table, MinMax::of(table), true).rows == 3);
 }
 
 }  // namespace

@@ -247,7 +247,7 @@ TEST_CASE("a shard holds its rows byte for byte and reads as a KDD file") {
   const test::TempDir folder;
   const std::string odd = test::replaced(test::kNormalRow, 4, "0181");
   write_file_atomic(folder.path() / "all", test::kSmurfRow + odd + test::kRootkitRow);
-  const RawFile file = read_raw(folder.path() / "all");
+  const RawFile file = read_raw(folder.path() / "all", Schema::kdd99());
   write_shard(file, {1, 2}, folder.path() / "shard");
   CHECK(read_text_file(folder.path() / "shard") == odd + test::kRootkitRow);
   CHECK(read_kdd(folder.path() / "shard").rows == 2);

@@ -182,7 +182,8 @@ TEST_CASE("combinations of protocol, service and flag keep their numbers to them
   const RecordTable drawn = generated(table, 1, {4300, 10});
   std::map<std::string_view, std::size_t> rows;
   for (std::size_t i = 0; i < drawn.rows; ++i) {
-    const std::string_view service = services()[static_cast<std::size_t>(drawn.categories[i][1])];
+    const std::string_view service =
+        services()[static_cast<std::size_t>(drawn.categories_of(i)[1])];
     ++rows[service];
     CHECK(drawn.numeric[i * kNumericFeatures + 1] == (service == "http"   ? 100
                                                       : service == "smtp" ? 900

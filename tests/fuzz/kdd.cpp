@@ -57,7 +57,8 @@ Bytes deflated(ByteView text) {
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const fuzz::MemoryFile file;
   file.assign({data, size});
-  const auto raw = fuzz::accepted<DataError>([&] { return data::read_raw(file.path()); });
+  const auto raw =
+      fuzz::accepted<DataError>([&] { return data::read_raw(file.path(), data::Schema::kdd99()); });
   const auto table = fuzz::accepted<DataError>([&] { return data::read_kdd(file.path()); });
   fuzz::require(!table || raw, "a file was read whose lines were refused");
   if (!table) return 0;
@@ -65,14 +66,15 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
                     table->attack_names == raw->attack_names,
                 "the two forms of reading do not agree");
   fuzz::require(table->numeric.size() == table->rows * data::kNumericFeatures &&
-                    table->categories.size() == table->rows && table->classes.size() == table->rows,
+                    table->categories.size() == 3 * table->rows &&
+                    table->classes.size() == table->rows,
                 "a table with holes");
   fuzz::require(
       std::ranges::all_of(table->numeric, [](double v) { return std::isfinite(v) && v >= 0; }),
       "a value that is negative or not finite");
   for (std::size_t row = 0; row < table->rows; ++row) {
     fuzz::require(
-        table->classes[row] == data::class_of(table->attack_names.at(table->attacks[row])),
+        table->classes[row] == table->schema.class_of(table->attack_names.at(table->attacks[row])),
         "a row of another class than its attack");
   }
   return 0;

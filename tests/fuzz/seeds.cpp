@@ -186,7 +186,8 @@ Bytes gzip_of(const Bytes& text) {
 Seeds kdd_files() {
   const test::TempDir folder;
   data::write_synthetic(folder.path(), kSeed, {200, 200});
-  const data::RawFile file = data::read_raw(data::find_kdd(folder.path()).train);
+  const data::RawFile file =
+      data::read_raw(data::find_kdd(folder.path()).train, data::Schema::kdd99());
   Bytes lines;
   for (std::size_t row = 0; row < 4; ++row) {
     const std::string_view line = file.line(row * 37);
@@ -227,7 +228,9 @@ Seeds records() {
   record.phase_s = {{"decrypt", 0.25}, {"wait", 1e-9}};
   record.model_digest = "sha256:00";
   record.evaluation = report::Evaluation{};
-  record.evaluation->confusion[1][2] = 3;
+  record.evaluation->classes = {"normal", "dos"};
+  record.evaluation->recall = {0.5, 1};
+  record.evaluation->confusion = {{1, 1}, {0, 3}};
   writer.add(record);
   writer.end({{"role", "keyholder"}, {"fault", "done"}});
   Bytes torn = read_file(path);

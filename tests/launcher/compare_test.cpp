@@ -87,9 +87,9 @@ void write_digests(const std::filesystem::path& run, const std::vector<std::stri
   write_rounds(run / "rounds.jsonl", records);
 }
 
-model::Confusion confusion_of(std::size_t actual, std::array<std::uint64_t, 5> predicted) {
-  model::Confusion confusion;
-  confusion.counts[actual] = predicted;
+model::Confusion confusion_of(std::size_t actual, std::vector<std::uint64_t> predicted) {
+  model::Confusion confusion(5);
+  confusion.counts[actual] = std::move(predicted);
   return confusion;
 }
 
@@ -123,11 +123,8 @@ TEST_CASE("the first round whose model differs is named") {
 }
 
 TEST_CASE("gains: recall by class, and attacks that only others have seen") {
-  const std::vector<TestSet::Attack> attacks{{"normal", data::TrafficClass::kNormal, 10},
-                                             {"smurf", data::TrafficClass::kDos, 8},
-                                             {"neptune", data::TrafficClass::kDos, 2},
-                                             {"nmap", data::TrafficClass::kProbe, 4},
-                                             {"mscan", data::TrafficClass::kProbe, 5}};
+  const std::vector<TestSet::Attack> attacks{
+      {"normal", 0, 10}, {"smurf", 1, 8}, {"neptune", 1, 2}, {"nmap", 2, 4}, {"mscan", 2, 5}};
   std::vector<AloneParty> parties(2);
   parties[0].attacks = {"normal", "smurf"};
   parties[0].statistics.values[1] = 100;
@@ -147,7 +144,7 @@ TEST_CASE("gains: recall by class, and attacks that only others have seen") {
       confusion_of(1, {0, 2, 0, 0, 0}), confusion_of(2, {1, 0, 3, 0, 0}),
       confusion_of(2, {3, 0, 2, 0, 0})};
 
-  const json gains = gains_of(attacks, parties, federated);
+  const json gains = gains_of(data::Schema::kdd99(), attacks, parties, federated);
   REQUIRE(gains.size() == 2);
   // Nobody has mscan or classes r2l and u2r; a class without test rows has recall 0.
   const json expected_first = {{"party", 0},
@@ -207,7 +204,7 @@ TEST_CASE_FIXTURE(Fixture, "evaluated by attack, the test set gives the counts o
   const data::RecordTable test = data::read_kdd(source().test);
   const auto by_attack = evaluate_by_attack(shape, parameters, workload.test.encode(scaler), pool);
   CHECK(sum_of(by_attack) ==
-        model::evaluate(shape, parameters, data::encode_onehot122(test, scaler), pool));
+        model::evaluate(shape, parameters, data::encode_onehot(test, scaler), pool));
   REQUIRE(by_attack.size() == test.attack_names.size());
   for (std::size_t attack = 0; attack < by_attack.size(); ++attack) {
     std::uint64_t rows = 0;
@@ -267,7 +264,7 @@ TEST_CASE_FIXTURE(Fixture, "the local summary is the mean over the parties") {
       CHECK(std::ranges::binary_search(alone.parties[k].attacks, shard.attack_names[attack]));
     }
     CHECK(alone.parties[k].statistics.rows() == static_cast<std::int64_t>(shard.rows));
-    const auto metrics = model::metrics_of(sum_of(alone.parties[k].test));
+    const auto metrics = model::metrics_of(sum_of(alone.parties[k].test), data::Schema::kdd99());
     accuracy += metrics.accuracy / 4;
     dos += metrics.recall[1] / 4;
   }

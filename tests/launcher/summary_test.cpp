@@ -38,6 +38,9 @@ void write_example(const std::filesystem::path& folder) {
       report::Evaluation evaluation;
       evaluation.accuracy = 0.5 + 0.1 * round;
       evaluation.cost = round == 1 ? 0.2 : 0.3;
+      evaluation.classes = {"normal", "dos", "probe", "r2l", "u2r"};
+      evaluation.recall.resize(5);
+      evaluation.confusion.assign(5, std::vector<std::uint64_t>(5, 0));
       evaluation.confusion[0][0] = round;
       record.evaluation = evaluation;
     }

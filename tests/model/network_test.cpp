@@ -167,7 +167,7 @@ TEST_CASE("the minimum-cost rule predicts what costs least on average, by the te
   const int cost[5][5] = {
       {0, 2, 1, 2, 2}, {2, 0, 1, 2, 2}, {1, 2, 0, 2, 2}, {4, 2, 2, 0, 2}, {3, 2, 2, 2, 0}};
   const std::vector<double> weights{0.5, 1.5, 2, 0, 4};
-  Confusion expected;
+  Confusion expected(5);
   for (std::size_t row = 0; row < data.rows; ++row) {
     const auto z = naive_logits(shape, std::vector<double>(parameters.begin(), parameters.end()),
                                 std::span(data.features).subspan(row * data.inputs, data.inputs));
@@ -181,8 +181,9 @@ TEST_CASE("the minimum-cost rule predicts what costs least on average, by the te
     expected.counts[data.labels[row]][static_cast<std::size_t>(best)] += data.multiplicity[row];
   }
   ThreadPool two(2);
-  CHECK(evaluate_min_cost(shape, parameters, data, weights, two) == expected);
-  CHECK(evaluate_min_cost(shape, parameters, data, weights, two) !=
+  CHECK(evaluate_min_cost(shape, parameters, data, weights, data::Schema::kdd99(), two) ==
+        expected);
+  CHECK(evaluate_min_cost(shape, parameters, data, weights, data::Schema::kdd99(), two) !=
         evaluate(shape, parameters, data, two));
 }
 
@@ -239,7 +240,7 @@ TEST_CASE("evaluate predicts as the textbook network does, and counts multiplici
     const Parameters parameters = initial_parameters(shape, seed);
     const std::vector<double> theta(parameters.begin(), parameters.end());
     ThreadPool one(1);
-    Confusion expected;
+    Confusion expected(5);
     std::uint64_t close = 0;
     for (std::size_t row = 0; row < data.rows; ++row) {
       auto z = naive_logits(shape, theta,
@@ -286,8 +287,8 @@ TEST_CASE("a collapsed data set gives the same confusion matrix as the whole") {
   const data::RecordTable train = data::read_kdd(files.train);
   const auto scaler = data::Scaler::from_statistics(data::statistics_of(train));
   const data::RecordTable test = data::read_kdd(files.test);
-  const data::Dataset full = data::encode_onehot122(test, scaler);
-  const data::Dataset collapsed = data::encode_onehot122(test, scaler, true);
+  const data::Dataset full = data::encode_onehot(test, scaler);
+  const data::Dataset collapsed = data::encode_onehot(test, scaler, true);
   CHECK(collapsed.records() == full.rows);
   ThreadPool pool(2);
   const Shape shape;
@@ -304,8 +305,8 @@ TEST_CASE("a hundred steps learn the synthetic data, and every run ends in the s
   const data::RecordTable train = data::read_kdd(files.train);
   const data::Statistics statistics = data::statistics_of(train);
   const auto scaler = data::Scaler::from_statistics(statistics);
-  const data::Dataset rows = data::encode_onehot122(train, scaler);
-  const data::Dataset test = data::encode_onehot122(data::read_kdd(files.test), scaler, true);
+  const data::Dataset rows = data::encode_onehot(train, scaler);
+  const data::Dataset test = data::encode_onehot(data::read_kdd(files.test), scaler, true);
   const auto weights = class_weights_from(ClassWeights::kSqrt, statistics);
   const Shape shape;
   const auto run = [&] {
@@ -320,7 +321,8 @@ TEST_CASE("a hundred steps learn the synthetic data, and every run ends in the s
   const Parameters parameters = run();
   CHECK(model_digest(run()) == model_digest(parameters));
   ThreadPool pool(2);
-  const Metrics metrics = metrics_of(evaluate(shape, parameters, test, pool));
+  const Metrics metrics =
+      metrics_of(evaluate(shape, parameters, test, pool), data::Schema::kdd99());
   INFO("accuracy " << metrics.accuracy << ", macro-F1 " << metrics.macro_f1);
   CHECK(metrics.accuracy > 0.9);
   CHECK(metrics.accuracy < 0.995);
@@ -395,8 +397,8 @@ TEST_CASE("150 central steps on the contest's data reach the expected scores") {
   const data::RecordTable train = data::read_kdd(files.train);
   const data::Statistics statistics = data::statistics_of(train);
   const auto scaler = data::Scaler::from_statistics(statistics);
-  const data::Dataset rows = data::encode_onehot122(train, scaler);
-  const data::Dataset test = data::encode_onehot122(data::read_kdd(files.test), scaler, true);
+  const data::Dataset rows = data::encode_onehot(train, scaler);
+  const data::Dataset test = data::encode_onehot(data::read_kdd(files.test), scaler, true);
   CHECK(test.records() == 311'029);
   CHECK(test.unknown_categories == 2);
   const auto weights = class_weights_from(ClassWeights::kSqrt, statistics);
@@ -408,7 +410,8 @@ TEST_CASE("150 central steps on the contest's data reach the expected scores") {
     optimizer.step(parameters, gradient_of(shape, parameters, rows, batch, weights).values);
   }
   ThreadPool pool(1);
-  const Metrics metrics = metrics_of(evaluate(shape, parameters, test, pool));
+  const Metrics metrics =
+      metrics_of(evaluate(shape, parameters, test, pool), data::Schema::kdd99());
   CHECK(metrics.accuracy >= 0.923);
   CHECK(metrics.macro_f1 >= 0.58);
   CHECK(metrics.cost <= 0.246);

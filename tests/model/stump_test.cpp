@@ -132,7 +132,8 @@ TEST_CASE("the majority class is the first of the largest, and is predicted for 
   CHECK(confusion.counts[0][2] == 1);
   CHECK(confusion.counts[2][2] == 10);
   CHECK(confusion.counts[4][2] == 10);
-  CHECK(metrics_of(confusion).accuracy == doctest::Approx(10.0 / 21).epsilon(1e-12));
+  CHECK(metrics_of(confusion, data::Schema::kdd99()).accuracy ==
+        doctest::Approx(10.0 / 21).epsilon(1e-12));
 }
 
 }  // namespace

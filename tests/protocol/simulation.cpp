@@ -47,7 +47,8 @@ struct World {
     const data::KddFiles files = data::find_kdd(folder.path());
     const data::RecordTable train = data::read_kdd(files.train);
     test = data::read_kdd(files.test);
-    const auto cut = data::partition(data::read_raw(files.train), {}, kMostParties, kModelSeed);
+    const auto cut = data::partition(data::read_raw(files.train, data::Schema::kdd99()), {},
+                                     kMostParties, kModelSeed);
     for (const auto& rows : cut) shards.push_back(data::select(train, rows));
   }
 
@@ -178,7 +179,7 @@ crypto::UpdateCodec Simulation::codec_of(const Schedule& schedule) {
   crypto::CodecSettings settings;
   settings.parties = schedule.parties;
   settings.modulus_bits = kModulusBits;
-  settings.statistics = data::Statistics::kValues;
+  settings.statistics = data::Statistics().values.size();
   settings.parameters = world().shape.parameters();
   return crypto::UpdateCodec(settings);
 }

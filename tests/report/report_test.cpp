@@ -31,10 +31,16 @@ RoundRecord any_record(SeededRandom& random) {
   }
   record.clipped_values = random.next_u64();
   if (random.below(2) == 0) {
-    Evaluation evaluation{random.uniform(), random.uniform(), random.uniform(), {}, {}};
-    for (double& recall : evaluation.recall) recall = random.uniform();
-    for (auto& row : evaluation.confusion) {
-      for (auto& count : row) count = random.next_u64();
+    Evaluation evaluation;
+    evaluation.accuracy = random.uniform();
+    evaluation.macro_f1 = random.uniform();
+    evaluation.cost = random.uniform();
+    const std::size_t classes = 2 + random.below(6);
+    for (std::size_t c = 0; c < classes; ++c) {
+      evaluation.classes.push_back("class " + std::to_string(classes - c));
+      evaluation.recall.push_back(random.uniform());
+      auto& row = evaluation.confusion.emplace_back();
+      for (std::size_t d = 0; d < classes; ++d) row.push_back(random.next_u64());
     }
     record.evaluation = evaluation;
     record.model_digest = "sha256:" + std::to_string(random.next_u64());
@@ -59,7 +65,10 @@ TEST_CASE("a record survives the way through its line, exactly") {
     CHECK(read.phase_s == record.phase_s);
     CHECK(read.contributors == record.contributors);
     CHECK(read.evaluation.has_value() == record.evaluation.has_value());
-    if (read.evaluation) CHECK(read.evaluation->confusion == record.evaluation->confusion);
+    if (!read.evaluation) continue;
+    CHECK(read.evaluation->confusion == record.evaluation->confusion);
+    CHECK(read.evaluation->classes == record.evaluation->classes);
+    CHECK(read.evaluation->recall == record.evaluation->recall);
   }
 }
 
@@ -90,7 +99,9 @@ TEST_CASE("a record with a missing or mistyped field is a DecodeError") {
            {"/phase_s", json::array({json::array({"train", 1})})},
            {"/phase_s/train", true},
            {"/evaluation/accuracy", true},
-           {"/evaluation/recall/dos", false},
+           {"/evaluation/recall/class 1", false},
+           {"/evaluation/classes", json::array()},
+           {"/evaluation/classes/0", 1},
            {"/evaluation/confusion/0/0", -1},
            {"/evaluation/confusion/0/0", 1e300},
            {"/evaluation/confusion/0", json::array({1, 2, 3, 4, 5, 6})}}) {

@@ -28,7 +28,7 @@ crypto::UpdateCodec make_codec() {
   crypto::CodecSettings settings;
   settings.parties = kParties;
   settings.modulus_bits = 2048;
-  settings.statistics = data::Statistics::kValues;
+  settings.statistics = data::Statistics().values.size();
   settings.parameters = kShape.parameters();
   return crypto::UpdateCodec(settings);
 }

@@ -19,7 +19,7 @@ TEST_CASE("a saved model is loaded back bit for bit, and no other") {
   const test::TempDir folder;
   const auto path = folder.path() / "model.safetensors";
   const model::Parameters parameters = model::initial_parameters(kShape, 3);
-  save_model(path, kShape, parameters, {});
+  save_model(path, kShape, data::Schema::kdd99(), parameters, {});
   CHECK(load_model(path, kShape) == parameters);
 
   model::Shape wider = kShape;
@@ -40,11 +40,11 @@ TEST_CASE("a saved model is loaded back bit for bit, and no other") {
 TEST_CASE("a model file says how records become inputs") {
   const test::TempDir folder;
   const auto path = folder.path() / "model.safetensors";
-  data::Scaler scaler;
+  data::Scaler scaler = data::Scaler::unscaled(data::Schema::kdd99());
   scaler.mean[5] = 0.1;
   scaler.deviation[37] = 1e-9;
   const model::Parameters parameters = model::initial_parameters(kShape, 3);
-  save_model(path, kShape, parameters, scaler);
+  save_model(path, kShape, data::Schema::kdd99(), parameters, scaler);
   auto metadata = report::read_safetensors(path).metadata;
   CHECK(metadata["activation"] == "tanh");
   CHECK(metadata["encoding"] == "onehot122");

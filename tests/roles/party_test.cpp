@@ -29,7 +29,7 @@ crypto::UpdateCodec make_codec() {
   crypto::CodecSettings settings;
   settings.parties = 3;
   settings.modulus_bits = 2048;
-  settings.statistics = data::Statistics::kValues;
+  settings.statistics = data::Statistics().values.size();
   settings.parameters = kShape.parameters();
   return crypto::UpdateCodec(settings);
 }
@@ -120,7 +120,7 @@ TEST_CASE("clipped values are counted by layer") {
   crypto::CodecSettings settings;
   settings.parties = 3;
   settings.modulus_bits = 2048;
-  settings.statistics = data::Statistics::kValues;
+  settings.statistics = data::Statistics().values.size();
   settings.parameters = kShape.parameters();
   settings.clip = 0.02;
   const crypto::UpdateCodec codec(settings);

@@ -66,7 +66,7 @@ TEST_CASE("under the noise lies the sum of the clipped gradients") {
   CHECK(update.clipped_rows > 0);
   const data::RecordTable table = records();
   const data::Statistics joint = data::statistics_of(table);
-  const data::Dataset dataset = data::encode_onehot122(table, data::Scaler::from_statistics(joint));
+  const data::Dataset dataset = data::encode_onehot(table, data::Scaler::from_statistics(joint));
   std::vector<std::uint32_t> all(rows);
   for (std::uint32_t i = 0; i < rows; ++i) all[i] = i;
   const auto sum = model::clipped_sum_of(

@@ -17,7 +17,7 @@ crypto::UpdateCodec codec_of(const FederationOptions& options) {
   crypto::CodecSettings settings;
   settings.parties = options.parties;
   settings.modulus_bits = options.modulus_bits;
-  settings.statistics = data::Statistics::kValues;
+  settings.statistics = data::Statistics().values.size();
   settings.parameters = options.shape.parameters();
   settings.bits = options.bits;
   settings.rounding = options.rounding;
@@ -31,7 +31,7 @@ FederationData make_data(const FederationOptions& options) {
   const TempDir folder;
   data::write_synthetic(folder.path(), options.seed, options.sizes);
   const data::KddFiles files = data::find_kdd(folder.path());
-  const data::RawFile train = data::read_raw(files.train);
+  const data::RawFile train = data::read_raw(files.train, data::Schema::kdd99());
   FederationData made;
   made.test = data::read_kdd(files.test);
   for (const auto& rows :

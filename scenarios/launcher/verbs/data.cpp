@@ -19,7 +19,7 @@ namespace {
 
 // check_file compares the SHA-256 with `expected`, if that is not empty.
 void check_file(const char* use, const std::filesystem::path& path, std::string_view expected) {
-  const data::RawFile file = data::read_raw(path);
+  const data::RawFile file = data::read_raw(path, data::Schema::kdd99());
   std::array<std::size_t, data::kClasses> rows{};
   for (const std::uint16_t attack : file.attacks) {
     ++rows.at(static_cast<std::size_t>(data::class_of(file.attack_names[attack])));
