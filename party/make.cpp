@@ -1,15 +1,35 @@
 #include "party/make.h"
 
+#include <cstdlib>
+#include <string>
 #include <utility>
 
 #include <spdlog/spdlog.h>
 
 #include "party/corruption.h"
 #include "party/record_owner.h"
+#include "shared/core/error.h"
 #include "shared/role/codec.h"
 #include "shared/role/learning.h"
 
 namespace blindsum::party {
+namespace {
+
+// require_summable throws DataError for a column whose sums over the shard do not fit a slot.
+void require_summable(const data::Statistics& statistics, const data::Schema& schema,
+                      const crypto::UpdateCodec& codec) {
+  const std::int64_t most = (std::int64_t{1} << (codec.statistics().layout().value_bits - 1)) - 1;
+  const std::size_t columns = statistics.numeric_columns();
+  for (std::size_t i = 1 + statistics.classes; i < statistics.values.size(); ++i) {
+    if (std::abs(statistics.values[i]) <= most) continue;
+    const data::Feature& column = schema.numeric_column((i - 1 - statistics.classes) % columns);
+    throw DataError("column '" + column.name +
+                    "': its values are too large to be summed; give it low and high, or kind log, "
+                    "in data.schema.columns");
+  }
+}
+
+}  // namespace
 
 std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& pool,
                                   report::RecordWriter& records) {
@@ -48,17 +68,18 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   settings::Identity identity = settings::load_identity(role);
   const auto& key_holder = settings::enrolled(role, wire::kKeyHolderPeer);
   PartyKeys keys{std::move(identity.signing), identity.agreement.agree(key_holder.agreement)};
-  data::RecordTable shard = data::read_records(role.files.shard, role::schema_of(settings));
+  const data::Schema schema = role::schema_of(settings);
+  data::RecordTable shard = data::read_records(role.files.shard, schema);
+  LocalTrainer local(std::move(trainer), std::move(shard));
+  require_summable(local.statistics(), schema, codec);
   if (auto faults = settings::faults_of(settings.faults, to_string(role.self)); !faults.empty()) {
     const auto corruption = std::make_shared<CorruptParty::Corruption>(
         CorruptParty::Corruption{std::move(faults), &records});
     sealer = CorruptParty::sealer_of(corruption, std::move(sealer));
     return std::make_unique<CorruptParty>(corruption, config, std::move(keys), codec,
-                                          LocalTrainer(std::move(trainer), std::move(shard)),
-                                          std::move(sealer), records);
+                                          std::move(local), std::move(sealer), records);
   }
-  return std::make_unique<Party>(config, std::move(keys), codec,
-                                 LocalTrainer(std::move(trainer), std::move(shard)),
+  return std::make_unique<Party>(config, std::move(keys), codec, std::move(local),
                                  std::move(sealer), records);
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Predicts traffic classes with the model.safetensors of a Blindsum run, in NumPy alone.
 
-    predict.py model.safetensors RECORDS    RECORDS: labelled lines in the KDD'99 form, plain or .gz
+    predict.py model.safetensors RECORDS    RECORDS: labelled lines, plain or .gz: in the KDD'99 form, or with the
+                                            columns that the model was trained on
 """
 import gzip
 import json
@@ -19,7 +20,7 @@ class Model:
         data = 8 + int.from_bytes(raw[:8], "little")
         header = json.loads(raw[8:data])
         self.meta = header.pop("__metadata__")
-        for key in ("classes", "columns", "inputs", "log1p", "scale", "mean", "deviation",
+        for key in ("classes", "columns", "inputs", "log1p", "ranges", "scale", "mean", "deviation",
                     "clip"):
             self.meta[key] = json.loads(self.meta[key])
         self.tensors = {
@@ -39,8 +40,11 @@ class Model:
         for i, name in enumerate(inputs[first_numeric:]):
             value = np.array(table[name], float)
             if name in meta["log1p"]:
-                value = np.log1p(value)
-            value = np.floor(value * meta["scale"] + 0.5) / meta["scale"]  # as the parties' integers
+                value = np.sign(value) * np.log1p(np.abs(value))
+            if name in meta["ranges"]:
+                low, high = meta["ranges"][name]
+                value = (np.clip(value, low, high) - low) / (high - low)
+            value = np.sign(value) * np.floor(np.abs(value) * meta["scale"] + 0.5) / meta["scale"]  # as the parties' integers
             z = (value - meta["mean"][i]) / meta["deviation"][i]
             x[:, first_numeric + i] = np.clip(z, -meta["clip"], meta["clip"])
         return x
@@ -58,17 +62,29 @@ class Model:
         return x.argmax(axis=1)
 
 
-def read_records(path):
+def read_records(path, meta=None):
+    """Records with their columns in the model's order (KDD'99's without `meta`), the label behind them."""
     with open(path, "rb") as file:
         is_gzip = file.read(2) == b"\x1f\x8b"
-    with (gzip.open if is_gzip else open)(path, "rt", encoding="ascii") as file:
-        return [line.rstrip("\r\n").split(",") for line in file]
+    with (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8-sig") as file:
+        records = [[field.strip(" \t") for field in line.rstrip("\r\n").split(",")] for line in file]
+    if meta is None:
+        return records
+    columns = meta["columns"]
+    if records and records[0][:len(columns)] == columns and meta["encoding"] == "onehot122":
+        return records[1:]
+    if meta["encoding"] != "onehot122" and records and set(columns) < set(records[0]):
+        places = [records[0].index(name) for name in (*columns, meta["label"])]
+        return [[record[place] for place in places] for record in records[1:]]
+    return records
 
 
 def main(model_path, records_path):
     model = Model(model_path)
-    records = read_records(records_path)
-    labels = [record[-1].rstrip(".") for record in records]
+    records = read_records(records_path, model.meta)
+    place = len(model.meta["columns"])  # in NSL-KDD a difficulty follows
+    is_kdd = model.meta["encoding"] == "onehot122"
+    labels = [record[place].rstrip(".") if is_kdd else record[place] for record in records]
     predicted = model.predict(records)
     classes = model.meta["classes"]
     print(f"{len(records)} records")

@@ -94,10 +94,12 @@ class Comparison {
     if (is_first) {
       ThreadPool pool(seed.settings.threads);
       json_["sanity"] = sanity_of(*workload, pool);
-      std::size_t test_rows = 0;
-      for (const TestSet::Attack& attack : workload->test.attacks()) test_rows += attack.rows;
-      json_["sanity"]["study_network"] =
-          study_network(seed.settings, *data_, workload->train.rows, test_rows);
+      if (!settings::has_schema(seed.settings)) {  // it is made for KDD'99's columns
+        std::size_t test_rows = 0;
+        for (const TestSet::Attack& attack : workload->test.attacks()) test_rows += attack.rows;
+        json_["sanity"]["study_network"] =
+            study_network(seed.settings, *data_, workload->train.rows, test_rows);
+      }
     }
     progress_.say("centralized: all rows in one place");
     const Training centralized =

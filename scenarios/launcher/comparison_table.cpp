@@ -106,6 +106,7 @@ std::string runs_table(const json& comparison) {
     for (const auto& [key, label] : {std::pair("study_network", "the study's network"),
                                      std::pair("decision_stump", "decision stump"),
                                      std::pair("majority_class", "majority class")}) {
+      if (!comparison["sanity"].contains(key)) continue;
       const json& sanity = comparison["sanity"][key];
       std::vector<std::string> row{label};
       for (const Quality& quality : kQualities) {

@@ -32,7 +32,7 @@ DataSource find_party_files(const settings::Settings& settings,
   const data::Schema schema = role::schema_of(settings);
   DataSource source;
   source.name = "party_files";
-  std::string text;
+  std::string text, header;
   for (std::uint32_t party = 0; party < settings.parties; ++party) {
     const auto path = data::find_file(directory, name_of(party));
     if (path.empty()) {
@@ -43,6 +43,12 @@ DataSource find_party_files(const settings::Settings& settings,
                       name_of(0) + " to " + name_of(settings.parties - 1));
     }
     const data::RawFile file = data::read_raw(path, schema);
+    if (party == 0) {
+      text = header = file.header;
+    } else if (file.header != header) {
+      throw DataError(path.string() + ":1: another header than that of " + name_of(0) +
+                      "; all parties' files have the same columns in the same order");
+    }
     if (file.rows() == 0) throw DataError(path.string() + ": no records");
     source.party_rows.push_back(static_cast<std::uint32_t>(file.rows()));
     for (std::size_t row = 0; row < file.rows(); ++row) text.append(file.line(row));
@@ -51,7 +57,9 @@ DataSource find_party_files(const settings::Settings& settings,
     say("WARNING: " + name_of(settings.parties) + " in " + directory.string() +
         " is not used: there are " + std::to_string(settings.parties) + " parties");
   }
-  source.test = std::filesystem::absolute(data::find_test(directory));
+  source.test = std::filesystem::absolute(settings::has_schema(settings)
+                                              ? data::find_csv(directory, "test.csv")
+                                              : data::find_test(directory));
   std::filesystem::create_directories(new_directory);
   source.train = std::filesystem::absolute(new_directory / "train.csv");
   write_file_atomic(source.train, text);
@@ -79,7 +87,10 @@ DataSource find_data(const settings::Settings& settings, const std::filesystem::
     set = data::file_set_from_string(wanted);
   }
   if (set) {
-    const data::KddFiles files = data::find_kdd(directory, *set);
+    const data::KddFiles files = settings::has_schema(settings)
+                                     ? data::KddFiles{data::find_csv(directory, "train.csv"),
+                                                      data::find_csv(directory, "test.csv")}
+                                     : data::find_kdd(directory, *set);
     source = {std::string(to_string(*set)), std::filesystem::absolute(files.train),
               std::filesystem::absolute(files.test), data::text_sha256(files.train),
               data::text_sha256(files.test)};

@@ -448,6 +448,7 @@ RunView run_view(const fs::path& folder, std::string name, json summary,
 
 void add_scenario(json& view, const fs::path& folder, const settings::Settings& settings) {
   view["settings"] = to_json(settings);
+  view["classes"] = role::schema_of(settings).class_names();
   view["quorum"] = settings::gradient_quorum_of(settings);
   view["scenario"] = read_text_file(folder / "scenario.yaml");
   view["manifest"] = read_json_if_there(folder / "manifest.json");

@@ -119,7 +119,8 @@ std::string result_text(const settings::Settings& settings, const json& summary,
   const json& final = summary.at("final");
   line("accuracy", terminal.paint(Style::kBold, percent(final.at("accuracy").get<double>())) +
                        "   macro-F1 " + fixed(final.at("macro_f1").get<double>(), 4) +
-                       "   contest cost " + fixed(final.at("cost").get<double>(), 4));
+                       (settings::has_schema(settings) ? "   cost " : "   contest cost ") +
+                       fixed(final.at("cost").get<double>(), 4));
   line("recall", recall_text(final, summary.at("classes")));
   if (summary.contains("zero_day")) {
     line("zero-day", zero_day_text(summary.at("zero_day")));

@@ -18,6 +18,7 @@
 #include "scenarios/launcher/quantisation.h"
 #include "shared/core/error.h"
 #include "shared/core/file.h"
+#include "shared/role/learning.h"
 #include "shared/settings/fields.h"
 
 namespace blindsum::launcher {
@@ -70,7 +71,16 @@ json scalar_value(const YAML::Node& node) {
   return is_quoted ? json(node.Scalar()) : plain_value(node.Scalar());
 }
 
-// item_value reads an item of a list: a scalar, or a mapping of scalars.
+// texts_of reads a list within an item: its scalars as they are written.
+json texts_of(const YAML::Node& node) {
+  json list = json::array();
+  for (const YAML::Node& item : node) {
+    list.push_back(item.IsScalar() ? json(item.Scalar()) : scalar_value(item));
+  }
+  return list;
+}
+
+// item_value reads an item of a list: a scalar, or a mapping of scalars and lists of texts.
 json item_value(const YAML::Node& node) {
   if (!node.IsMap()) return scalar_value(node);
   json object = json::object();
@@ -78,7 +88,7 @@ json item_value(const YAML::Node& node) {
     if (!entry.first.IsScalar()) throw ConfigError("a key must be a word");
     const std::string& key = entry.first.Scalar();
     if (object.contains(key)) throw ConfigError("key '" + key + "' is given twice");
-    object[key] = scalar_value(entry.second);
+    object[key] = entry.second.IsSequence() ? texts_of(entry.second) : scalar_value(entry.second);
   }
   return object;
 }
@@ -155,9 +165,12 @@ class Reader {
 
   // check completes what is not given and throws for what no key can be blamed for alone.
   void check(const std::string& file) {
-    apply_algorithm(*settings_, [this](std::string_view key) { return given_.contains(key); });
+    const auto is_given = [this](std::string_view key) { return given_.contains(key); };
+    apply_algorithm(*settings_, is_given);
+    apply_schema(*settings_, is_given);
     try {
       require_consistent(*settings_);
+      (void)role::schema_of(*settings_);
       choose_bits();
     } catch (const ConfigError& error) {
       const std::string what = error.what();
@@ -222,7 +235,8 @@ class Reader {
         refuse(where, "key '" + key + "' was given before, at " + first->second);
       }
       if (const Field* field = find(key)) {
-        if (type_of(*field) == "faults") read_fault_places(entry.second, file);
+        if (type_of(*field) == "faults") fault_places_ = places_of(entry.second, file);
+        check_items(*field, entry.second, file);
         set(*field, entry.second, where);
       } else if (!is_section(key)) {
         throw ConfigError(where + ": " + unknown(key));
@@ -234,15 +248,25 @@ class Reader {
     }
   }
 
-  // read_fault_places notes the line of every fault, and refuses a bad one there.
-  void read_fault_places(const YAML::Node& node, const std::string& file) {
-    if (!node.IsSequence()) return;
-    for (const YAML::Node& item : node) {
-      fault_places_.push_back(place(file, item.Mark()));
+  static std::vector<std::string> places_of(const YAML::Node& list, const std::string& file) {
+    std::vector<std::string> places;
+    if (!list.IsSequence()) return places;
+    for (const YAML::Node& item : list) places.push_back(place(file, item.Mark()));
+    return places;
+  }
+
+  // check_items refuses a bad fault, column or class at its own line.
+  static void check_items(const Field& field, const YAML::Node& list, const std::string& file) {
+    const std::string_view type = type_of(field);
+    if (!list.IsSequence() || (type != "faults" && type != "columns" && type != "classes")) return;
+    for (const YAML::Node& item : list) {
       try {
-        (void)item_value(item).get<settings::PlannedFault>();
+        const json value = item_value(item);
+        if (type == "faults") (void)value.get<settings::PlannedFault>();
+        if (type == "columns") (void)value.get<settings::SchemaColumn>();
+        if (type == "classes") (void)value.get<settings::SchemaClass>();
       } catch (const ConfigError& error) {
-        refuse(fault_places_.back(), "faults: " + std::string(error.what()));
+        refuse(place(file, item.Mark()), std::string(field.key) + ": " + error.what());
       }
     }
   }
@@ -321,7 +345,11 @@ std::string yaml_value(const Field& field) {
   const json value = settings::get(field);
   if (!value.is_string()) return value.dump();
   const auto& text = value.get_ref<const std::string&>();
-  return plain_value(text).is_string() ? text : value.dump();
+  const bool is_word = std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  });
+  return is_word && text.front() != '-' && plain_value(text).is_string() ? text : value.dump();
 }
 
 }  // namespace

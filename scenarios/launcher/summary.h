@@ -55,7 +55,7 @@ struct Figures {
 [[nodiscard]] std::string json_text(const nlohmann::json& json);
 
 // summary_of makes summary.json. "final" is the last evaluation, "best" the one with the lowest
-// contest cost (the earliest of equals), both null when nothing was evaluated. phase_s sums over
+// cost (the earliest of equals), both null when nothing was evaluated. phase_s sums over
 // the rounds the time of the slowest role in each phase. bytes_up and bytes_down are what all
 // parties together sent and received; of a life that was killed, by its rounds. wall_s and train_s
 // are those of all parts that are known. peak_rss_mib is the

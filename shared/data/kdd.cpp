@@ -235,6 +235,16 @@ std::filesystem::path find_file(const std::filesystem::path& directory, std::str
   return {};
 }
 
+std::filesystem::path find_csv(const std::filesystem::path& directory, std::string_view name) {
+  std::filesystem::path path = find_file(directory, name);
+  if (path.empty()) {
+    throw DataError(directory.string() + ": neither " + std::string(name) + " nor " +
+                    std::string(name) + ".gz is there; put CSV files with the columns of " +
+                    "data.schema there, and name their folder with --data or BLINDSUM_DATA");
+  }
+  return path;
+}
+
 std::filesystem::path find_test(const std::filesystem::path& directory) {
   std::string names;
   for (const FileSet set : kAllSets) {

@@ -57,6 +57,10 @@ struct KddFiles {
 // find_file returns the path of `name` or `name`.gz in `directory`, or an empty one.
 [[nodiscard]] std::filesystem::path find_file(const std::filesystem::path& directory,
                                               std::string_view name);
+// find_csv is find_file for records of a scenario's own schema. Throws DataError when there is
+// none.
+[[nodiscard]] std::filesystem::path find_csv(const std::filesystem::path& directory,
+                                             std::string_view name);
 // find_test returns the test file of the first set that has one there. Throws DataError.
 [[nodiscard]] std::filesystem::path find_test(const std::filesystem::path& directory);
 

@@ -11,18 +11,15 @@
 namespace blindsum::role {
 namespace {
 
-constexpr std::size_t kInputs = 122;  // of the encoding onehot122
-constexpr std::size_t kClasses = 5;
-constexpr std::size_t kStatistics = 82;  // rows, rows per class, Σq and Σq² of 38 columns
-
-std::size_t parameters_of(const std::vector<std::uint32_t>& hidden) {
+std::size_t parameters_of(const settings::Settings& settings) {
+  const settings::Dimensions dimensions = settings::dimensions_of(settings);
   std::size_t parameters = 0;
-  std::size_t inputs = kInputs;
-  for (const std::size_t outputs : hidden) {
+  std::size_t inputs = dimensions.inputs;
+  for (const std::size_t outputs : settings.model.hidden) {
     parameters += (inputs + 1) * outputs;
     inputs = outputs;
   }
-  return parameters + (inputs + 1) * kClasses;
+  return parameters + (inputs + 1) * dimensions.classes;
 }
 
 }  // namespace
@@ -31,8 +28,8 @@ crypto::UpdateCodec codec_of(const settings::Settings& settings) {
   crypto::CodecSettings codec;
   codec.parties = settings.parties;
   codec.modulus_bits = settings.paillier.key_bits;
-  codec.statistics = kStatistics;
-  codec.parameters = parameters_of(settings.model.hidden);
+  codec.statistics = settings::dimensions_of(settings).statistics;
+  codec.parameters = parameters_of(settings);
   codec.bits = settings.fixed_point.bits;
   codec.clip = settings.fixed_point.clip;
   codec.rounding = crypto::rounding_from_string(settings.fixed_point.rounding);
@@ -48,7 +45,8 @@ wire::CodecLimits limits_of(const settings::Settings& settings) {
   const std::size_t aggregate = chunks * ((settings.paillier.key_bits + 7) / 8 * 2) +
                                 wire::kContributionBytes * settings.parties;
   const std::size_t vectors = settings.algorithm == "scaffold" ? 2 : 1;  // weights, and c
-  const std::size_t start = 4 * vectors * codec.settings().parameters + 8 * kStatistics;
+  const std::size_t start =
+      4 * vectors * codec.settings().parameters + 8 * codec.settings().statistics;
   constexpr std::size_t kHeaderBytes = 1024;
   constexpr std::size_t kMaxBytes = std::size_t{64} << 20;
   wire::CodecLimits limits;

@@ -14,8 +14,8 @@ namespace blindsum::role {
 // kGraceSeconds is how much longer than a legal silence the roles wait for each other.
 inline constexpr double kGraceSeconds = 10;
 
-// codec_of returns the codec of a run: 82 statistics and the parameters of the network, for the
-// scenario's key size.
+// codec_of returns the codec of a run: the statistics of its records (82 of KDD'99) and the
+// parameters of the network, for the scenario's key size.
 [[nodiscard]] crypto::UpdateCodec codec_of(const settings::Settings& settings);
 
 // limits_of returns what a link of this run accepts: its largest legal message and no more. Throws

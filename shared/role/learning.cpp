@@ -1,7 +1,32 @@
 #include "shared/role/learning.h"
+
+#include <utility>
+#include <vector>
+
+#include "shared/core/error.h"
 namespace blindsum::role {
 
-data::Schema schema_of(const settings::Settings&) { return data::Schema::kdd99(); }
+data::Schema schema_of(const settings::Settings& settings) {
+  if (!settings::has_schema(settings)) return data::Schema::kdd99();
+  std::vector<data::Feature> columns;
+  for (const settings::SchemaColumn& column : settings.data.schema.columns) {
+    data::Feature feature{column.name};
+    if (column.kind == "log") feature.kind = data::FeatureKind::kLog;
+    if (column.kind == "category") feature.kind = data::FeatureKind::kCategory;
+    feature.values = column.values;
+    if (column.low) feature.range = {*column.low, column.high.value()};
+    columns.push_back(std::move(feature));
+  }
+  std::vector<data::RecordClass> classes;
+  for (const settings::SchemaClass& one : settings.data.schema.classes) {
+    classes.push_back({one.name, one.labels, one.costs});
+  }
+  try {
+    return {std::move(columns), settings.data.schema.label, std::move(classes)};
+  } catch (const ConfigError& error) {
+    throw ConfigError(std::string("data.schema.columns: ") + error.what());
+  }
+}
 
 model::Shape shape_of(const settings::Settings& settings) {
   const data::Schema schema = schema_of(settings);

@@ -21,7 +21,7 @@ using nlohmann::json;
 constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 constexpr std::size_t kMaxNameLength = 64;
 constexpr std::size_t kMaxListLength = 8;
-constexpr std::size_t kMaxFaults = 1000;
+constexpr std::size_t kMaxItems = 1000;  // faults, columns, classes
 
 // limit_text writes a limit of the table, without an exponent.
 std::string limit_text(double number) {
@@ -67,7 +67,7 @@ bool is_allowed(const Field& field, const json& value) {
           if (!value.is_string()) return false;
           const auto& text = value.get_ref<const std::string&>();
           return field.words.empty()
-                     ? is_name(text)
+                     ? (field.is_plain ? is_plain_text(text) : is_name(text))
                      : std::find(field.words.begin(), field.words.end(), text) != field.words.end();
         } else if constexpr (std::is_same_v<T, double>) {
           if (!value.is_number()) return false;
@@ -78,8 +78,10 @@ bool is_allowed(const Field& field, const json& value) {
                  std::all_of(value.begin(), value.end(), [&](const json& item) {
                    return is_whole<std::uint32_t>(field, item);
                  });
-        } else if constexpr (std::is_same_v<T, std::vector<PlannedFault>>) {
-          return value.is_array() && value.size() <= kMaxFaults;
+        } else if constexpr (std::is_same_v<T, std::vector<PlannedFault>> ||
+                             std::is_same_v<T, std::vector<SchemaColumn>> ||
+                             std::is_same_v<T, std::vector<SchemaClass>>) {
+          return value.is_array() && value.size() <= kMaxItems;
         } else {
           return is_whole<T>(field, value);
         }
@@ -87,22 +89,32 @@ bool is_allowed(const Field& field, const json& value) {
       field.value);
 }
 
-std::vector<PlannedFault> faults_from_json(const json& list) {
-  std::vector<PlannedFault> faults;
-  for (const json& item : list) {
+// require_beside throws for an item that cannot stand beside an earlier one.
+void require_beside(const PlannedFault& other, const PlannedFault& fault) {
+  if (other.role == fault.role && other.round == fault.round && other.kind == fault.kind) {
+    throw ConfigError("role, round and kind are those of an earlier fault");
+  }
+}
+template <class Named>
+void require_beside(const Named& other, const Named& one) {
+  if (other.name == one.name) throw ConfigError("name: '" + one.name + "' is an earlier one's");
+}
+
+// items_from_json reads a list of objects; `what` is what errors call one.
+template <class Item>
+std::vector<Item> items_from_json(const json& list, const char* what) {
+  std::vector<Item> items;
+  for (const json& object : list) {
     try {
-      const auto fault = item.get<PlannedFault>();
-      for (const PlannedFault& other : faults) {
-        if (other.role == fault.role && other.round == fault.round && other.kind == fault.kind) {
-          throw ConfigError("role, round and kind are those of an earlier fault");
-        }
-      }
-      faults.push_back(fault);
+      const auto item = object.get<Item>();
+      for (const Item& other : items) require_beside(other, item);
+      items.push_back(item);
     } catch (const ConfigError& error) {
-      throw ConfigError("fault " + std::to_string(faults.size() + 1) + ": " + error.what());
+      throw ConfigError(std::string(what) + " " + std::to_string(items.size() + 1) + ": " +
+                        error.what());
     }
   }
-  return faults;
+  return items;
 }
 
 // Key sizes are numbers of which only three are allowed; words says which.
@@ -161,10 +173,29 @@ std::vector<Field> fields_of(Settings& s) {
        "which files: see [Data](#data); auto: those that are there, else the synthetic set"},
       {"data.encoding",
        &s.data.encoding,
-       {"onehot122"},
+       {"onehot122", "onehot"},
        0,
        0,
-       "how a record becomes network inputs"},
+       "onehot122: of KDD'99's columns; onehot: of the schema's; default by `data.schema`"},
+      {"data.schema.label",
+       &s.data.schema.label,
+       {},
+       0,
+       0,
+       "with columns: name of the label's column",
+       true},
+      {"data.schema.columns",
+       &s.data.schema.columns,
+       {},
+       0,
+       0,
+       "csv alone: the features, see [Records of your own](#records-of-your-own)"},
+      {"data.schema.classes",
+       &s.data.schema.classes,
+       {},
+       0,
+       0,
+       "with columns: which labels make which class, the harmless one first"},
       {"data.partition.kind",
        &s.data.partition.kind,
        {"iid", "dirichlet", "quantity", "classes", "by_attack", "by_service", "by_time", "files"},
@@ -181,14 +212,15 @@ std::vector<Field> fields_of(Settings& s) {
        &s.data.partition.classes,
        {},
        1,
-       5,
+       32,
        "classes alone: how many a party has"},
       {"data.zero_day.attack",
        &s.data.zero_day.attack,
        {},
        0,
        0,
-       "an attack that the training rows lack, such as smurf; none"},
+       "an attack that the training rows lack, such as smurf; none",
+       true},
       {"data.zero_day.known_to",
        &s.data.zero_day.known_to,
        {},
@@ -395,6 +427,8 @@ std::string_view type_of(const Field& field) {
   if (std::holds_alternative<double*>(field.value)) return "number";
   if (std::holds_alternative<std::vector<std::uint32_t>*>(field.value)) return "list";
   if (std::holds_alternative<std::vector<PlannedFault>*>(field.value)) return "faults";
+  if (std::holds_alternative<std::vector<SchemaColumn>*>(field.value)) return "columns";
+  if (std::holds_alternative<std::vector<SchemaClass>*>(field.value)) return "classes";
   return "whole number";
 }
 
@@ -409,6 +443,7 @@ std::string allowed_values(const Field& field) {
   }
   const std::string_view type = type_of(field);
   if (type == "text") {
+    if (field.is_plain) return "1 to 64 characters without ',' and '\"'";
     return "1 to " + std::to_string(kMaxNameLength) + " letters, digits, '_', '-' or '.'";
   }
   if (type == "list") {
@@ -416,6 +451,8 @@ std::string allowed_values(const Field& field) {
            range_text(field);
   }
   if (type == "faults") return "a list of {role: …, round: …, kind: …}";
+  if (type == "columns") return "a list of {name: …, kind: number, log or category, …}";
+  if (type == "classes") return "a list of {name: …, labels: […]}";
   return "a " + std::string(type) + " " + range_text(field);
 }
 
@@ -430,10 +467,30 @@ void set(const Field& field, const json& value) {
     refuse(field, value);
   }
   if (auto* const* faults = std::get_if<std::vector<PlannedFault>*>(&field.value)) {
-    **faults = faults_from_json(value);
+    **faults = items_from_json<PlannedFault>(value, "fault");
+    return;
+  }
+  if (auto* const* columns = std::get_if<std::vector<SchemaColumn>*>(&field.value)) {
+    **columns = items_from_json<SchemaColumn>(value, "column");
+    return;
+  }
+  if (auto* const* classes = std::get_if<std::vector<SchemaClass>*>(&field.value)) {
+    **classes = items_from_json<SchemaClass>(value, "class");
     return;
   }
   std::visit([&](auto* place) { value.get_to(*place); }, field.value);
+}
+
+Dimensions dimensions_of(const Settings& settings) {
+  if (!has_schema(settings)) return {122, 5, 82};  // KDD'99, 38 numeric columns of 41
+  const Settings::Data::Schema& schema = settings.data.schema;
+  std::size_t inputs = 0;
+  std::size_t numeric = 0;
+  for (const SchemaColumn& column : schema.columns) {
+    inputs += std::max<std::size_t>(1, column.values.size());
+    numeric += column.values.empty() ? 1 : 0;
+  }
+  return {inputs, schema.classes.size(), 1 + schema.classes.size() + 2 * numeric};
 }
 
 std::uint32_t quorum_of(std::uint32_t parties) { return std::max(3U, (2 * parties + 2) / 3); }
@@ -461,6 +518,12 @@ void apply_algorithm(Settings& settings, const std::function<bool(std::string_vi
   // Parties weigh alike, however few rows they have: what they send is rougher.
   if (settings.algorithm == "scaffold" && !is_given("fixed_point.clip")) {
     settings.fixed_point.clip = 64;
+  }
+}
+
+void apply_schema(Settings& settings, const std::function<bool(std::string_view)>& is_given) {
+  if (!is_given("data.encoding")) {
+    settings.data.encoding = has_schema(settings) ? "onehot" : "onehot122";
   }
 }
 
@@ -543,10 +606,22 @@ void require_consistent(const Settings& settings) {
   require(settings.privacy.noise == 0 || algorithm == "fedsgd",
           "privacy.noise goes with algorithm fedsgd, not " + algorithm);
   const Settings::Data& data = settings.data;
+  const bool are_files = data.partition.kind == "files";
   require(
-      data.partition.kind != "files" || (data.source == "auto" && data.zero_day.attack == "none"),
+      !are_files || ((data.source == "auto" || (data.source == "csv" && has_schema(settings))) &&
+                     data.zero_day.attack == "none"),
       "data.partition.kind: files, the parties' own, goes without data.source and "
       "data.zero_day");
+  require(data.schema.columns.empty() == data.schema.classes.empty(),
+          "data.schema.columns and data.schema.classes go together");
+  require(!has_schema(settings) || data.source == "csv" || are_files,
+          "data.schema.columns goes with data.source csv, not " + data.source);
+  require(!has_schema(settings) || !is_encrypted_inputs(settings),
+          "data.schema.columns: mode encrypted_inputs takes KDD'99's records alone");
+  require((data.encoding == "onehot") == has_schema(settings),
+          "data.encoding: " + data.encoding +
+              (has_schema(settings) ? " is of KDD'99's columns; use onehot with data.schema.columns"
+                                    : " goes with data.schema.columns; use onehot122"));
   require(settings.fixed_point.tolerance == 0 || settings.privacy.noise == 0,
           "fixed_point.tolerance goes without privacy.noise, whose steps follow from its clip");
   require(settings.local.epochs > 0 ||

@@ -11,6 +11,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "shared/settings/faults.h"
+#include "shared/settings/record_schema.h"
 
 namespace blindsum::settings {
 
@@ -36,7 +37,13 @@ struct Settings {
   };
   struct Data {
     std::string source = "auto";         // auto | kdd99 | nsl_kdd | csv | synthetic
-    std::string encoding = "onehot122";  // onehot122
+    std::string encoding = "onehot122";  // onehot122: of KDD'99; onehot: of a schema
+    // What the records of data.source csv are; without columns those of KDD'99.
+    struct Schema {
+      std::string label = "label";  // name of the label's column
+      std::vector<SchemaColumn> columns;
+      std::vector<SchemaClass> classes;
+    } schema;
     Partition partition;
     ZeroDay zero_day;
   } data;
@@ -127,6 +134,18 @@ struct Settings {
   return is_encrypted_inputs(settings) && settings.encrypted_inputs.task == "detect";
 }
 
+// has_schema says whether the scenario describes its records itself.
+[[nodiscard]] inline bool has_schema(const Settings& settings) {
+  return !settings.data.schema.columns.empty();
+}
+
+// Dimensions are what the size of messages and models follows from: inputs of the network, classes,
+// and numbers in a statistics update.
+struct Dimensions {
+  std::size_t inputs, classes, statistics;
+};
+[[nodiscard]] Dimensions dimensions_of(const Settings& settings);
+
 // quorum_of is the least number of contributors whose sum may be opened: max(3, ceil(2N/3)).
 [[nodiscard]] std::uint32_t quorum_of(std::uint32_t parties);
 
@@ -138,6 +157,9 @@ struct Settings {
 // take the mean of the parties' ways as it is; fedavgm, fedadam and fedyogi have an optimiser of
 // their own.
 void apply_algorithm(Settings& settings, const std::function<bool(std::string_view)>& is_given);
+
+// apply_schema sets data.encoding to the one that goes with the records, unless it `is_given`.
+void apply_schema(Settings& settings, const std::function<bool(std::string_view)>& is_given);
 
 // zero_day_party_of is the party that data.zero_day.known_to names; nothing for "nobody". Throws
 // ConfigError for a party that there is not.

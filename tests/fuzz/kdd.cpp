@@ -52,47 +52,46 @@ Bytes deflated(ByteView text) {
   return bytes;
 }
 
+// own_schema has a column of each kind.
+const data::Schema& own_schema() {
+  static const data::Schema schema(
+      {{"a", data::FeatureKind::kCategory, {"tcp", "udp", "6"}},
+       {"b", data::FeatureKind::kLog},
+       {"c", data::FeatureKind::kNumber, {}, data::Feature::Range{-1, 5}}},
+      "label", {{"good", {"ok", "0"}, {}}, {"bad", {"no", "1"}, {}}});
+  return schema;
+}
+
+// check reads a file in both forms, which must agree.
+void check(const std::filesystem::path& path, const data::Schema& schema) {
+  const auto raw = fuzz::accepted<DataError>([&] { return data::read_raw(path, schema); });
+  const auto table = fuzz::accepted<DataError>([&] { return data::read_records(path, schema); });
+  fuzz::require(!table || raw, "a file was read whose lines were refused");
+  if (!table) return;
+  fuzz::require(table->rows == raw->rows() && table->attacks == raw->attacks &&
+                    table->attack_names == raw->attack_names,
+                "the two forms of reading do not agree");
+  fuzz::require(table->numeric.size() == table->rows * schema.numeric().size() &&
+                    table->categories.size() == table->rows * schema.categorical().size() &&
+                    table->classes.size() == table->rows,
+                "a table with holes");
+  fuzz::require(std::ranges::all_of(
+                    table->numeric,
+                    [&](double v) { return std::isfinite(v) && (v >= 0 || !schema.is_kdd99()); }),
+                "a value that is negative or not finite");
+  for (std::size_t row = 0; row < table->rows; ++row) {
+    fuzz::require(
+        table->classes[row] == schema.class_of(table->attack_names.at(table->attacks[row])),
+        "a row of another class than its attack");
+  }
+}
+
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const fuzz::MemoryFile file;
   file.assign({data, size});
-  const auto raw =
-      fuzz::accepted<DataError>([&] { return data::read_raw(file.path(), data::Schema::kdd99()); });
-  const auto table = fuzz::accepted<DataError>([&] { return data::read_kdd(file.path()); });
-  fuzz::require(!table || raw, "a file was read whose lines were refused");
-  if (!table) return 0;
-  fuzz::require(table->rows == raw->rows() && table->attacks == raw->attacks &&
-                    table->attack_names == raw->attack_names,
-                "the two forms of reading do not agree");
-  fuzz::require(table->numeric.size() == table->rows * data::kNumericFeatures &&
-                    table->categories.size() == 3 * table->rows &&
-                    table->classes.size() == table->rows,
-                "a table with holes");
-  fuzz::require(
-      std::ranges::all_of(table->numeric, [](double v) { return std::isfinite(v) && v >= 0; }),
-      "a value that is negative or not finite");
-  for (std::size_t row = 0; row < table->rows; ++row) {
-    fuzz::require(
-        table->classes[row] == table->schema.class_of(table->attack_names.at(table->attacks[row])),
-        "a row of another class than its attack");
-  }
+  check(file.path(), data::Schema::kdd99());
+  check(file.path(), own_schema());
   return 0;
-}
-
-// A compressed input is mostly changed where it matters: in its text.
-std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
-                                    unsigned seed) {
-  constexpr std::array<std::uint8_t, 2> kMagic{0x1f, 0x8b};
-  const bool is_gzip = size > kMagic.size() && std::equal(kMagic.begin(), kMagic.end(), data);
-  if (!is_gzip || seed % 4 == 0) return LLVMFuzzerMutate(data, size, max_size);
-  std::optional<Bytes> text = inflated({data, size});
-  if (!text) return LLVMFuzzerMutate(data, size, max_size);
-  const std::size_t length = text->size();
-  text->resize(kMaxText);
-  text->resize(LLVMFuzzerMutate(text->data(), length, kMaxText));
-  const Bytes bytes = deflated(*text);
-  if (bytes.size() > max_size) return LLVMFuzzerMutate(data, size, max_size);
-  std::copy(bytes.begin(), bytes.end(), data);
-  return bytes.size();
 }

@@ -195,7 +195,12 @@ Seeds kdd_files() {
   }
   Bytes no_end = lines;
   no_end.pop_back();
-  return {{"plain", lines}, {"gzip", gzip_of(lines)}, {"no-end", no_end}};
+  const auto bytes_of = [](std::string_view text) { return Bytes(text.begin(), text.end()); };
+  return {{"plain", lines},
+          {"gzip", gzip_of(lines)},
+          {"no-end", no_end},
+          {"own-header", bytes_of("c,id, label,a,b\r\n0.5,7,ok,tcp,-3\n9,8,no,gre,1e3\n")},
+          {"own-bare", bytes_of("udp,1,2,1\n6,-2,0.1,0\n")}};
 }
 
 Seeds synthetic_tables() {

@@ -28,6 +28,48 @@ def run(folder, *settings):
     return max((folder / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
 
 
+OWN_RECORDS = """data:
+  source: csv
+  schema:
+    label: kind of flow
+    columns:
+      - { name: proto, kind: category, values: [6, 17] }
+      - { name: a, kind: log }
+      - { name: b, kind: number, low: -2, high: 3 }
+      - { name: c, kind: number }
+    classes:
+      - { name: good, labels: [fine] }
+      - { name: bad, labels: [flood, scan] }
+"""
+
+
+def check_own_records(folder):
+    """A model of the scenario's own columns, which the files have in another order."""
+    random = np.random.default_rng(1)
+    for name, rows in (("train.csv", 2000), ("test.csv", 3000)):
+        lines = ["c,kind of flow,unused,b,proto,a"]
+        for label in random.choice(["fine", "flood", "scan"], rows):
+            level = ["fine", "flood", "scan"].index(label)
+            a = (1 - 2 * (level == 2)) * np.exp(random.normal(level, 1))
+            lines.append(f"{random.normal(level / 2):.4f},{label},?,{random.normal(level):.4f},{random.choice([6, 17, 50])},{a:.4f}")
+        (folder / name).write_text("\n".join(lines) + "\n")
+    (folder / "own.yaml").write_text("parties: 3\nrounds: 12\ncipher: none\nruntime: memory\nlocal: { batch_rows: 64 }\n" + OWN_RECORDS)
+    subprocess.run([blindsum, "run", folder / "own.yaml", "--quiet", "--out", folder / "own", "--data", folder],
+                   check=True, stderr=subprocess.DEVNULL)
+    result, = (folder / "own").iterdir()
+    summary = json.loads((result / "summary.json").read_text())
+    model = predict.Model(result / "model.safetensors")
+    assert model.meta["classes"] == summary["classes"] == ["good", "bad"]
+    records = predict.read_records(folder / "test.csv", model.meta)
+    confusion = np.zeros((2, 2), int)
+    for record, predicted in zip(records, model.predict(records)):
+        confusion[int(record[-1] != "fine"), predicted] += 1
+    moved = np.abs(confusion - np.array(summary["confusion"])).sum() // 2
+    print("own records: accuracy", confusion.trace() / confusion.sum(), "records on the other side:", moved)
+    assert confusion.sum() == 3000 and moved <= 2, confusion
+    assert confusion.trace() > 2000
+
+
 def check(result):
     summary = json.loads((result / "summary.json").read_text())
     model = predict.Model(result / "model.safetensors")
@@ -61,6 +103,7 @@ with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     check(run(folder, "model.activation=tanh", "model.hidden=[8, 6]"))
     check(run(folder, "model.activation=sigmoid"))
+    check_own_records(folder)
     result = run(folder)
     records, model = check(result)
 

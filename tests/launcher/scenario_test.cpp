@@ -11,6 +11,9 @@
 #include "shared/core/error.h"
 #include "shared/core/file.h"
 #include "shared/core/seeded_random.h"
+#include "shared/data/encoder.h"
+#include "shared/role/codec.h"
+#include "shared/role/learning.h"
 #include "shared/settings/fields.h"
 #include "tests/support/consistent.h"
 
@@ -198,6 +201,100 @@ TEST_CASE("a fault is refused with its own line") {
   CHECK(refusal("faults: [&a {role: *a}]\n").starts_with("x.yaml:1: faults: "));
 }
 
+constexpr const char* kOwnRecords =
+    "data:\n"
+    "  source: csv\n"
+    "  schema:\n"
+    "    label: Label\n"
+    "    columns:\n"
+    "      - {name: proto, kind: category, values: [6, 17, yes, \"~\", 1e3, 007]}\n"
+    "      - {name: bytes, kind: log}\n"
+    "      - {name: idle, low: -1, high: 2.5}\n"
+    "    classes:\n"
+    "      - {name: fine, labels: [ok, true], costs: [0, 2]}\n"
+    "      - {name: bad, labels: [\"DoS: #1\"], costs: [3, 0]}\n";
+
+// own_records is kOwnRecords with one of its lines replaced.
+std::string own_records(const std::string& from, const std::string& to) {
+  std::string text = kOwnRecords;
+  const auto at = text.find(from);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, from.size(), to);
+}
+
+TEST_CASE("a schema's values and labels are texts as they are written") {
+  const auto settings = parse_scenario(kOwnRecords, "x.yaml");
+  const auto& schema = settings.data.schema;
+  CHECK(settings.data.encoding == "onehot");
+  CHECK(schema.label == "Label");
+  REQUIRE(schema.columns.size() == 3);
+  CHECK(schema.columns[0].values == std::vector<std::string>{"6", "17", "yes", "~", "1e3", "007"});
+  CHECK(schema.columns[1].kind == "log");
+  CHECK(schema.columns[2].kind == "number");
+  CHECK(schema.columns[2].low == -1);
+  CHECK(schema.columns[2].high == 2.5);
+  REQUIRE(schema.classes.size() == 2);
+  CHECK(schema.classes[0].labels == std::vector<std::string>{"ok", "true"});
+  CHECK(schema.classes[1].labels == std::vector<std::string>{"DoS: #1"});
+  CHECK(schema.classes[1].costs == std::vector<std::uint32_t>{3, 0});
+  CHECK(same(parse_scenario(to_yaml(settings), "y.yaml"), settings));
+}
+
+TEST_CASE("sizes that settings know are those of the schema") {
+  const auto own = parse_scenario(kOwnRecords, "x.yaml");
+  for (const settings::Settings& settings : {settings::Settings(), own}) {
+    const data::Schema schema = role::schema_of(settings);
+    const settings::Dimensions dimensions = settings::dimensions_of(settings);
+    CHECK(dimensions.inputs == schema.inputs());
+    CHECK(dimensions.classes == schema.classes().size());
+    CHECK(dimensions.statistics == data::Statistics::values_of(schema));
+    CHECK(role::codec_of(settings).settings().parameters == role::shape_of(settings).parameters());
+  }
+}
+
+TEST_CASE("a column or class that is wrong is refused with its own line") {
+  const auto refusal_of = [](const std::string& from, const std::string& to) {
+    return refusal(own_records(from, to));
+  };
+  CHECK(refusal_of("kind: log", "kind: loud") ==
+        "x.yaml:7: data.schema.columns: kind: 'loud' is not allowed; use number, log or category");
+  CHECK(refusal_of("name: bytes", "nmae: bytes") ==
+        "x.yaml:7: data.schema.columns: unknown key 'nmae'; use name, kind, values, low, high");
+  CHECK(refusal_of("name: bytes", "name: 7") ==
+        "x.yaml:7: data.schema.columns: name: 7 is not allowed; use 1 to 64 characters without ',' "
+        "and '\"', in quotes where YAML reads a number or null");
+  CHECK(refusal_of("[6, 17,", "[~, 17,")
+            .starts_with("x.yaml:6: data.schema.columns: values: null is"));
+  CHECK(
+      refusal_of("name: bytes", "name: a=b").starts_with("x.yaml:7: data.schema.columns: name: "));
+  CHECK(refusal_of("low: -1, high: 2.5", "low: 3, high: 2.5") ==
+        "x.yaml:8: data.schema.columns: low and high: a number has both, low below high, or none");
+  CHECK(
+      refusal_of("low: -1, high: 2.5", "low: 3").starts_with("x.yaml:8: data.schema.columns: low"));
+  CHECK(refusal_of(", kind: category", "") ==
+        "x.yaml:6: data.schema.columns: values: a category lists them, a number or log has none; "
+        "column 'proto' is a number");
+  CHECK(refusal_of("labels: [ok, true]", "labels: []")
+            .starts_with("x.yaml:10: data.schema.classes: labels: '0 items' is not allowed"));
+  CHECK(refusal_of("costs: [3, 0]", "costs: [3, -1]")
+            .starts_with("x.yaml:11: data.schema.classes: costs: '-1' is not allowed; use whole"));
+  CHECK(refusal_of("name: bytes", "name: idle") ==
+        "x.yaml:5: data.schema.columns: column 3: name: 'idle' is an earlier one's");
+  CHECK(refusal_of("name: bytes", "name: Label") ==
+        "x.yaml:5: data.schema.columns: column 'Label' is there twice");
+  CHECK(refusal_of("labels: [ok, true]", "labels: [ok, \"DoS: #1\"]") ==
+        "x.yaml:5: data.schema.columns: label 'DoS: #1' is there twice");
+  CHECK(refusal_of("source: csv", "source: kdd99")
+            .ends_with("data.schema.columns goes with data.source csv, not kdd99"));
+  CHECK(refusal_of("source: csv", "encoding: onehot122\n  source: csv") ==
+        "x.yaml:2: data.encoding: onehot122 is of KDD'99's columns; use onehot with "
+        "data.schema.columns");
+  CHECK(refusal("data: { encoding: onehot }\n") ==
+        "x.yaml:1: data.encoding: onehot goes with data.schema.columns; use onehot122");
+  CHECK(refusal(own_records("data:\n", "mode: encrypted_inputs\nparties: 1\ndata:\n"))
+            .find("mode encrypted_inputs takes KDD'99's records alone") != std::string::npos);
+}
+
 TEST_CASE("a fault of a party or round that the scenario has not is refused, whoever set that") {
   const std::string text =
       "faults:\n  - {role: keyholder, round: 9, kind: pause}\n"
@@ -247,6 +344,11 @@ TEST_CASE("the resolved scenario reads back as the same settings") {
                        random.below(most - static_cast<std::uint64_t>(field.least) + 1));
       } else if (type_of(field) == "list") {
         set(field, nlohmann::json::array({1 + random.below(4096), 1 + random.below(4096)}));
+      } else if (type_of(field) == "columns" && seed % 3 == 0) {
+        set(field, nlohmann::json::parse(R"([
+          {"name": "proto: 1", "kind": "category", "values": ["6", "true", "~", "a #b", "x"]},
+          {"name": "7", "kind": "log"}, {"name": "[z]", "kind": "number", "low": -1.5, "high": 2},
+          {"name": "ü", "kind": "number"}])"));
       } else if (type_of(field) == "faults") {
         for (std::uint64_t i = random.below(3); i > 0; --i) {
           settings.faults.push_back(

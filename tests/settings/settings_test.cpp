@@ -60,6 +60,27 @@ json any_faults(SeededRandom& random) {
   return list;
 }
 
+json any_columns(SeededRandom& random) {
+  json list = json::array();
+  for (std::uint64_t i = random.below(4); i > 0; --i) {
+    json column{{"name", "column: " + std::to_string(i)}, {"kind", "number"}};
+    switch (random.below(4)) {
+      case 0:
+        column["kind"] = "category";
+        column["values"] = {"6", "tcp", "null", "ü " + std::to_string(random.below(10))};
+        break;
+      case 1:
+        column["kind"] = "log";
+        break;
+      case 2:
+        column["low"] = -random.uniform();
+        column["high"] = 1 + random.uniform();
+    }
+    list.push_back(std::move(column));
+  }
+  return list;
+}
+
 json any_allowed(const Field& field, SeededRandom& random) {
   if (!field.words.empty()) {
     const std::string word(field.words[random.below(field.words.size())]);
@@ -76,6 +97,8 @@ json any_allowed(const Field& field, SeededRandom& random) {
   };
   if (type_of(field) == "whole number") return whole();
   if (type_of(field) == "faults") return any_faults(random);
+  if (type_of(field) == "columns") return any_columns(random);
+  if (type_of(field) == "classes") return json::array();  // make_consistent gives some
   json list = json::array();
   for (std::uint64_t i = 0; i <= random.below(4); ++i) list.push_back(whole());
   return list;
@@ -156,6 +179,15 @@ TEST_CASE("every member of Settings is a field, and keys are unique") {
   }
   CHECK(bytes <= sizeof(Settings));
   CHECK(sizeof(Settings) - bytes < 32);  // padding alone
+}
+
+TEST_CASE("text of a CSV file has no commas, quotes or controls") {
+  for (const char* good : {"a", "DoS Hulk", "é", "~", "a=b", "#"}) CHECK(is_plain_text(good));
+  for (const std::string& bad : {std::string(), std::string("a,b"), std::string("\"a\""),
+                                 std::string(" a"), std::string("a "), std::string("a\nb"),
+                                 std::string(1, '\0'), std::string("\xff"), std::string(65, 'a')}) {
+    CHECK_FALSE(is_plain_text(bad));
+  }
 }
 
 TEST_CASE("what belongs to the other mode is refused by its key") {
@@ -256,7 +288,7 @@ TEST_CASE("a refused value leaves the field as it was") {
   Settings settings;
   for (const Field& field : fields_of(settings)) {
     const json before = get(field);
-    for (const json& bad : {json(nullptr), json(true), json(-1), json("no such word!"), json(1e300),
+    for (const json& bad : {json(nullptr), json(true), json(-1), json("no, such word!"), json(1e300),
                             json::object(), json::array({0})}) {
       INFO(field.key << " = " << bad.dump());
       CHECK_THROWS_AS(set(field, bad), ConfigError);

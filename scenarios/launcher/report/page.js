@@ -4,7 +4,6 @@
 
 const view = JSON.parse(document.getElementById('records').textContent);
 
-const classNames = ['normal', 'dos', 'probe', 'r2l', 'u2r'];
 const runNames = {
   centralized: { name: 'Centralized', tone: 'centralized', dash: '5 4', about: 'all rows in one place, nothing protected' },
   local: { name: 'Each party alone', tone: 'local', about: 'nothing shared; mean over the parties' },
@@ -12,10 +11,12 @@ const runNames = {
   federated_integer: { name: 'Federated, integers', tone: 'federated-integer', dash: '9 5', width: 4, about: 'quantised, not encrypted' },
   federated_encrypted: { name: 'Federated, encrypted', tone: 'federated-encrypted', about: 'quantised, under Paillier' },
 };
+const hasSchema = Boolean(view.settings && view.settings.data.schema.columns.length > 0);
+const costName = hasSchema ? 'Cost' : 'Contest cost';
 const metrics = [
   { key: 'accuracy', title: 'Accuracy', tick: '.0%', text: format.exact_percent },
   { key: 'macro_f1', title: 'Macro-F1', tick: '.2f', text: format.metric },
-  { key: 'cost', title: 'Contest cost', tick: '.2f', text: format.metric },
+  { key: 'cost', title: costName, tick: '.2f', text: format.metric },
 ];
 const phaseNames = {
   train: ['train', 'party'], encode: ['encode', 'party-3'], encrypt: ['encrypt', 'party-2'], prepare: ['obfuscators made ahead', 'party-4'],
@@ -32,6 +33,7 @@ const recallOf = (recall, c) => (Array.isArray(recall) ? recall[c] : recall[clas
 const runs = view.runs.map((run) => ({ ...run, ...(runNames[run.name] || { name: run.name, tone: 'soft' }), key: run.name }));
 const main = runs[runs.length - 1];
 const summary = main ? main.summary : {};
+const classNames = view.classes || summary.classes || [];
 const settings = view.settings || {};
 const isEncrypted = settings.cipher === 'paillier';
 const isComparison = view.kind === 'compare';
@@ -86,8 +88,8 @@ function writeHead() {
     make('dd', { class: 'value' }, value, unit ? make('small', {}, ` ${unit}`) : null), sub ? make('dd', { class: 'sub' }, sub) : null));
   if (quality) {
     tile('Accuracy', (100 * quality.accuracy).toFixed(2), '%', `round ${format.whole(quality.round ?? summary.rounds)}, whole test set`);
-    tile('Macro-F1', quality.macro_f1.toFixed(3), null, 'five classes count alike');
-    tile('Contest cost', quality.cost.toFixed(4), null, 'lower is better');
+    tile('Macro-F1', quality.macro_f1.toFixed(3), null, `${classNames.length} classes count alike`);
+    tile(costName, quality.cost.toFixed(4), null, 'lower is better');
   }
   if (view.identical !== undefined) {
     tile('Encrypted against integers', view.identical ? 'identical' : 'DIFFERENT', null,
@@ -383,7 +385,7 @@ function writeParties() {
 }
 
 // writeShards draws what each party was given. Parties are joined as in the other charts.
-const classTones = ['party-3', 'local', 'coordinator', 'key-holder', 'ink'];
+const classTones = ['party-3', 'local', 'coordinator', 'key-holder', 'ink'];  // over again from the sixth class on
 function writeShards() {
   const shards = view.manifest && view.manifest.shards;
   if (!shards || shards.class_rows.length === 0) return;
@@ -393,14 +395,14 @@ function writeShards() {
     const members = shards.class_rows.slice(first, first + joined);
     return { first, last: first + members.length - 1, rows: classNames.map((_, c) => d3.sum(members, (rows) => rows[c])) };
   });
-  at('shards-legend').append(...classNames.map((name, c) => make('span', {}, swatch(classTones[c]), name)));
+  at('shards-legend').append(...classNames.map((name, c) => make('span', {}, swatch(classTones[c % classTones.length]), name)));
   at('shards-charts').append(barChart({
     id: 'chart-shards', title: 'What each party was given', label: 'Share of the classes in each shard',
     note: 'Per cent of the rows of a shard, by class. Only the simulator sees this: in a federation nobody does.',
     rows: groups.map((group) => `${group.first === group.last ? `party ${group.first}` : `parties ${group.first}–${group.last}`}, ${
       format.whole(d3.sum(group.rows))} rows`),
     parts: classNames.map((name, c) => ({
-      name, tone: classTones[c], values: groups.map((group) => 100 * group.rows[c] / d3.sum(group.rows)),
+      name, tone: classTones[c % classTones.length], values: groups.map((group) => 100 * group.rows[c] / d3.sum(group.rows)),
     })),
     text: (share) => `${share < 0.1 && share > 0 ? share.toPrecision(1) : share.toFixed(share < 99.95 ? 1 : 0)} %`,
   }));

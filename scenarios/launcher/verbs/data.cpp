@@ -1,33 +1,43 @@
-#include <array>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "scenarios/launcher/fetch.h"
 #include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/scenario.h"
 #include "scenarios/launcher/verbs/verbs.h"
 #include "shared/core/error.h"
 #include "shared/core/file.h"
 #include "shared/data/kdd.h"
 #include "shared/data/synthetic.h"
+#include "shared/role/learning.h"
 
 namespace blindsum::launcher {
 namespace {
 
 // check_file compares the SHA-256 with `expected`, if that is not empty.
-void check_file(const char* use, const std::filesystem::path& path, std::string_view expected) {
-  const data::RawFile file = data::read_raw(path, data::Schema::kdd99());
-  std::array<std::size_t, data::kClasses> rows{};
-  for (const std::uint16_t attack : file.attacks) {
-    ++rows.at(static_cast<std::size_t>(data::class_of(file.attack_names[attack])));
-  }
+void check_file(const char* use, const std::filesystem::path& path, const data::Schema& schema,
+                std::string_view expected) {
+  const data::RecordTable table = data::read_records(path, schema);
+  std::vector<std::size_t> rows(schema.classes().size(), 0);
+  for (const std::uint8_t c : table.classes) ++rows[c];
   const std::string digest = data::text_sha256(path);
-  std::cout << use << " " << path.string() << "\n  rows " << file.rows() << ":";
-  for (std::size_t c = 0; c < data::kClasses; ++c) {
-    std::cout << " " << to_string(static_cast<data::TrafficClass>(c)) << " " << rows[c];
+  std::cout << use << " " << path.string() << "\n  rows " << table.rows << ":";
+  for (std::size_t c = 0; c < rows.size(); ++c) {
+    std::cout << " " << schema.classes()[c].name << " " << rows[c];
+  }
+  for (std::size_t k = 0; k < schema.categorical().size(); ++k) {
+    std::size_t unknown = 0;
+    for (std::size_t row = 0; row < table.rows; ++row) {
+      unknown += table.categories_of(row)[k] == data::kUnknownCategory ? 1 : 0;
+    }
+    if (unknown == 0) continue;
+    std::cout << "\n  " << schema.categorical_column(k).name << ": " << unknown
+              << " rows of an unknown value, which becomes no input";
   }
   std::cout << "\n  sha256 " << digest;
   if (!expected.empty()) {
@@ -39,17 +49,30 @@ void check_file(const char* use, const std::filesystem::path& path, std::string_
 
 void add_check(CLI::App& verb, Job& job) {
   const auto directory = std::make_shared<std::string>();
+  const auto scenario = std::make_shared<std::string>();
   auto* check =
       verb.add_subcommand("check", "Read a training and a test file and show what they hold");
   check->add_option("DIR", *directory, "Folder of the files")->required();
+  check->add_option("--scenario", *scenario,
+                    "Scenario whose data.schema says what the columns are (default: KDD'99's)");
   check->footer("Example: blindsum data check data");
-  check->callback([directory, &job] {
+  check->callback([directory, scenario, &job] {
     job = [=] {
+      if (!scenario->empty()) {
+        const settings::Settings settings = load_scenario(*scenario);
+        if (settings::has_schema(settings)) {
+          const data::Schema schema = role::schema_of(settings);
+          check_file("train", data::find_csv(*directory, "train.csv"), schema, "");
+          check_file("test ", data::find_csv(*directory, "test.csv"), schema, "");
+          return 0;
+        }
+      }
       const data::FileSet set = data::find_set(*directory).value_or(data::FileSet::kKdd99);
       const data::KddFiles files = data::find_kdd(*directory, set);
       const bool is_contest = set == data::FileSet::kKdd99;
-      check_file("train", files.train, is_contest ? data::kTrainSha256 : "");
-      check_file("test ", files.test, is_contest ? data::kTestSha256 : "");
+      const data::Schema& schema = data::Schema::kdd99();
+      check_file("train", files.train, schema, is_contest ? data::kTrainSha256 : "");
+      check_file("test ", files.test, schema, is_contest ? data::kTestSha256 : "");
       return 0;
     };
   });
