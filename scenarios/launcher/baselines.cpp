@@ -306,6 +306,25 @@ model::Confusion sum_of(const std::vector<model::Confusion>& confusions) {
   return sum;
 }
 
+namespace {
+
+// drop_unowned keeps of the training rows those that are in a shard.
+void drop_unowned(Workload& workload) {
+  std::vector<std::uint32_t> owned;
+  for (const auto& shard : workload.shards) owned.insert(owned.end(), shard.begin(), shard.end());
+  if (owned.size() == workload.train.rows) return;
+  std::ranges::sort(owned);
+  std::vector<std::uint32_t> place(workload.train.rows);
+  for (std::uint32_t i = 0; i < owned.size(); ++i) place[owned[i]] = i;
+  for (auto& shard : workload.shards) {
+    for (std::uint32_t& row : shard) row = place[row];
+  }
+  workload.train = data::select(workload.train, owned);
+  workload.rows = std::move(owned);
+}
+
+}  // namespace
+
 Workload load_workload(const settings::Settings& settings, const DataSource& data) {
   const report::Stopwatch watch;
   const data::Schema schema = role::schema_of(settings);
@@ -324,6 +343,7 @@ Workload load_workload(const settings::Settings& settings, const DataSource& dat
     }
   }
   workload.shards = shards_of(settings, data, labels);
+  drop_unowned(workload);
   workload.load_s = watch.seconds();
   return workload;
 }

@@ -40,13 +40,16 @@ class TestSet {
 };
 
 // Workload is the data of a run in one place, and the rows of `train` that each party has: the same
-// that cut_shards gives it.
+// that cut_shards gives it. Rows of the training file that no party has, those of a zero-day attack
+// known to nobody, are not in `train`: what is trained without a federation must not know them
+// either.
 struct Workload {
   std::string name;  // of the data source
   data::RecordTable train;
   std::vector<std::vector<std::uint32_t>> shards;
   TestSet test;
   double load_s = 0;
+  std::vector<std::uint32_t> rows = {};  // of the training file, those of `train`; empty: all
 };
 [[nodiscard]] Workload load_workload(const settings::Settings& settings, const DataSource& data);
 

@@ -15,6 +15,7 @@
 #include "scenarios/launcher/summary.h"
 #include "shared/core/file.h"
 #include "shared/core/thread_pool.h"
+#include "shared/data/partition.h"
 #include "shared/model/training.h"
 #include "shared/role/codec.h"
 #include "shared/role/learning.h"
@@ -97,8 +98,7 @@ class Comparison {
       if (!settings::has_schema(seed.settings)) {  // it is made for KDD'99's columns
         std::size_t test_rows = 0;
         for (const TestSet::Attack& attack : workload->test.attacks()) test_rows += attack.rows;
-        json_["sanity"]["study_network"] =
-            study_network(seed.settings, *data_, workload->train.rows, test_rows);
+        json_["sanity"]["study_network"] = study_of(seed, *workload, test_rows);
       }
     }
     progress_.say("centralized: all rows in one place");
@@ -132,6 +132,21 @@ class Comparison {
                  key_holder::load_model(seed.folder / kEncrypted / "model.safetensors",
                                         role::shape_of(seed.settings)));
     return !is_first || add_gains(seed, test, alone, in_float.statistics);
+  }
+
+  // study_of trains the study's network on the rows that the parties have.
+  [[nodiscard]] json study_of(const Seed& seed, const Workload& workload,
+                              std::size_t test_rows) const {
+    DataSource data = *data_;
+    const bool is_part = !workload.rows.empty();
+    if (is_part) {
+      data.train = std::filesystem::absolute(seed.folder / "known-rows.csv");
+      data::write_shard(data::read_raw(data_->train, role::schema_of(seed.settings)), workload.rows,
+                        data.train);
+    }
+    json study = study_network(seed.settings, data, workload.train.rows, test_rows);
+    if (is_part) std::filesystem::remove(data.train);
+    return study;
   }
 
   // find_data_of finds the data once; only the synthetic set depends on the seed.

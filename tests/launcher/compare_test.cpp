@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <set>
 #include <string>
 
@@ -192,6 +193,89 @@ TEST_CASE_FIXTURE(Fixture, "a workload has the shards that the parties get as fi
       CHECK(file.categories == selected.categories);
       CHECK(file.classes == selected.classes);
     }
+  }
+}
+
+// attack_rows counts the lines of a file that end with the attack.
+std::size_t attack_rows(const std::filesystem::path& path, const std::string& attack) {
+  std::ifstream file(path);
+  std::size_t rows = 0;
+  for (std::string line; std::getline(file, line);) rows += line.ends_with("," + attack + ".");
+  return rows;
+}
+
+// metadata_of reads those of a safetensors file: a length of 8 bytes, lowest first, and JSON.
+json metadata_of(const std::filesystem::path& path) {
+  const std::string text = read_text_file(path);
+  std::size_t size = 0;
+  for (std::size_t i = 8; i-- > 0;) size = size << 8 | static_cast<unsigned char>(text[i]);
+  return json::parse(text.substr(8, size)).at("__metadata__");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a workload has no row that nobody has") {
+  settings.data.zero_day.attack = "smurf";
+  const std::size_t smurf = attack_rows(source().train, "smurf");
+  REQUIRE(smurf > 0);
+  for (const char* known_to : {"nobody", "party-1"}) {
+    INFO(known_to);
+    settings.data.zero_day.known_to = known_to;
+    const bool is_known = settings.data.zero_day.known_to != "nobody";
+    const Workload workload = load_workload(settings, source());
+    CHECK(workload.train.rows == 3000 - (is_known ? 0 : smurf));
+    const auto shards = folder.path() / known_to;
+    std::filesystem::create_directories(shards);
+    std::vector<std::filesystem::path> paths;
+    for (std::uint32_t party = 0; party < settings.parties; ++party) {
+      paths.push_back(shard_path(shards, party));
+    }
+    cut_shards(settings, source(), paths, kNeverStop);
+    std::vector<bool> seen(workload.train.rows, false);
+    for (std::uint32_t party = 0; party < settings.parties; ++party) {
+      CHECK(attack_rows(paths[party], "smurf") == (is_known && party == 1 ? smurf : 0));
+      const data::RecordTable file = data::read_kdd(paths[party]);
+      const data::RecordTable selected = data::select(workload.train, workload.shards[party]);
+      CHECK(file.numeric == selected.numeric);
+      CHECK(file.categories == selected.categories);
+      CHECK(file.classes == selected.classes);
+      for (const std::uint32_t row : workload.shards[party]) {
+        REQUIRE(row < seen.size());
+        CHECK_FALSE(seen[row]);
+        seen[row] = true;
+      }
+    }
+    CHECK(std::ranges::find(seen, false) == seen.end());
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "an attack that nobody knows is in no run of a comparison") {
+  key_holder::save_key_set(folder.path() / "keys", test::key_2048());
+  settings.data.zero_day.attack = "smurf";
+  settings.rounds = 2;
+  const std::size_t smurf = attack_rows(source().train, "smurf");
+  for (const char* known_to : {"nobody", "party-1"}) {
+    INFO(known_to);
+    settings.data.zero_day.known_to = known_to;
+    const bool is_known = settings.data.zero_day.known_to != "nobody";
+    const RunOptions options = this->options(known_to);
+    const RunResult result = compare(options, progress);
+    CHECK(result.ending.reason == "");
+    REQUIRE(result.ending.fault == Fault::kNone);
+    CHECK(result.summary["identical"] == true);
+    const std::size_t rows = 3000 - (is_known ? 0 : smurf);
+    CHECK(result.summary["sanity"]["study_network"]["rule"].get<std::string>().find(
+              "over " + std::to_string(rows) + " rows") != std::string::npos);
+    std::uint64_t in_shards = 0;
+    for (const json& party : result.summary["local"]["per_party"]) {
+      in_shards += party["rows"].get<std::uint64_t>();
+    }
+    CHECK(in_shards == rows);
+    // One pile standardises as the federation does: by the same rows.
+    const json one_pile = metadata_of(options.folder / "centralized" / "model.safetensors");
+    const json federated =
+        metadata_of(options.folder / "federated_encrypted" / "model.safetensors");
+    CHECK(one_pile.at("mean") == federated.at("mean"));
+    CHECK(one_pile.at("deviation") == federated.at("deviation"));
+    CHECK_FALSE(std::filesystem::exists(options.folder / "known-rows.csv"));
   }
 }
 
