@@ -46,6 +46,30 @@ std::map<std::uint32_t, std::string> digests_of(const std::filesystem::path& run
   return digests;
 }
 
+// require_comparable throws ConfigError for what lets the runs of a comparison differ in more than
+// what is compared: in their rounds, or in who is in their sums.
+void require_comparable(const settings::Settings& settings) {
+  const auto refuse_unless = [](bool is_off, const std::string& key, const std::string& why,
+                                const char* off) {
+    if (!is_off) throw ConfigError(key + ": " + why + "; use --set " + key + "=" + off);
+  };
+  refuse_unless(settings.faults.empty(), "faults",
+                "models are compared over the same rounds and parties", "[]");
+  refuse_unless(settings.sampling.extra == 0, "sampling.extra",
+                "who is among the first to come depends on the clock, and models are compared over "
+                "the same parties, bit for bit",
+                "0");
+  refuse_unless(settings.stop.minutes == 0, "stop.minutes",
+                "the round that a run stops after depends on the clock, and models are compared "
+                "over the same rounds, bit for bit",
+                "0");
+  const std::string no_early_end =
+      "each run would stop after another round, and those in floating point not at all, while "
+      "models are compared over the same rounds";
+  refuse_unless(settings.stop.accuracy == 0, "stop.accuracy", no_early_end, "0");
+  refuse_unless(settings.stop.patience == 0, "stop.patience", no_early_end, "0");
+}
+
 // Comparison is one call of compare. Its json is compare.json as far as it has come.
 class Comparison {
  public:
@@ -57,10 +81,7 @@ class Comparison {
     json_["seeds"] = json::array();
     try {
       (void)role::limits_of(options_.settings);  // before anything is trained
-      if (!options_.settings.faults.empty()) {
-        throw ConfigError(
-            "faults: models are compared over the same rounds and parties; use --set faults=[]");
-      }
+      require_comparable(options_.settings);
       for (std::uint32_t i = 0; i < seeds_; ++i) {
         if (!compare_seed(options_.settings.seed + i, i == 0)) break;
       }
@@ -270,6 +291,7 @@ class Comparison {
   // add_quantisation counts the test records that whole numbers instead of floating point change
   // the prediction of.
   void add_quantisation(const Seed& seed, const TestSet& test, const Training& in_float) {
+    if (seed.settings.privacy.noise > 0) return;  // would be counted with it
     const model::Shape shape = role::shape_of(seed.settings);
     const model::Parameters integers =
         key_holder::load_model(seed.folder / kInteger / "model.safetensors", shape);

@@ -18,7 +18,8 @@ namespace blindsum::launcher {
 // into options.folder, beside one folder a run (of later seeds in seed-<s>). It ends with the first
 // run that did not end well, or kIntegrity when an encrypted run and its integer run end in
 // different models. The summary is compare.json (format: scenarios/README.md); it is written
-// whatever happened, with "status" and "reason".
+// whatever happened, with "status" and "reason". Faults, sampling.extra and stop.* are kUsage: with
+// them runs differ in their rounds or parties.
 // With kBaselines only the two are trained that need no federation: centralized, and each alone.
 enum class Scope : std::uint8_t { kAll, kBaselines };
 [[nodiscard]] RunResult compare(const RunOptions& options, Progress& progress,

@@ -597,6 +597,44 @@ TEST_CASE_FIXTURE(Fixture, "a comparison that fails leaves compare.json with the
   CHECK(comparison_table(half.summary).find("federated_integer") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(Fixture, "what lets runs differ in rounds or parties is refused by its key") {
+  settings.parties = 5;
+  const auto refused = [&](const char* key, auto change) {
+    INFO(key);
+    RunOptions options = this->options(key);
+    change(options.settings);
+    for (const Scope scope : {Scope::kAll, Scope::kBaselines}) {
+      const RunResult result = compare(options, progress, 1, scope);
+      CHECK(result.ending.fault == Fault::kUsage);
+      CHECK(result.ending.reason.starts_with(std::string(key) + ": "));
+      CHECK(result.ending.reason.find(std::string("; use --set ") + key + "=") !=
+            std::string::npos);
+      CHECK_FALSE(result.summary.contains("centralized"));  // nothing was trained
+    }
+  };
+  using settings::Settings;
+  refused("faults", [](Settings& s) {
+    s.faults.push_back({"party-1", 2, "corrupt", 1, "invalid"});
+  });
+  refused("sampling.extra", [](Settings& s) { s.sampling = {3, 1}; });
+  refused("stop.accuracy", [](Settings& s) { s.stop.accuracy = 0.9; });
+  refused("stop.patience", [](Settings& s) { s.stop.patience = 1; });
+  refused("stop.minutes", [](Settings& s) { s.stop.minutes = 1; });
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "of a run with noise no predictions that quantisation changes are said") {
+  key_holder::save_key_set(folder.path() / "keys", test::key_2048());
+  settings.privacy.noise = 1;
+  settings.rounds = 1;
+  const RunResult result = compare(options("noise"), progress);
+  CHECK(result.ending.reason == "");
+  CHECK(result.ending.fault == Fault::kNone);
+  CHECK_FALSE(result.summary.contains("quantisation"));
+  CHECK_FALSE(result.summary.contains("identical"));
+  CHECK(result.summary.contains("gains"));
+}
+
 TEST_CASE_FIXTURE(Fixture, "seeds of synthetic data have data of their own") {
   key_holder::save_key_set(folder.path() / "keys", test::key_2048());
   settings.data.source = "synthetic";
