@@ -94,7 +94,8 @@ std::string runs_table(const json& comparison) {
       }
     }
     row.push_back(fixed(run["train_s"].get<double>(), 1));
-    row.push_back(fixed(run["train_s"].get<double>() / run["rounds"].get<double>(), 4));
+    row.push_back(
+        fixed(run["train_s"].get<double>() / std::max(1.0, run["rounds_done"].get<double>()), 4));
     row.push_back(fixed(run["bytes_up"].get<double>() / run["parties"].get<double>() / 1e6, 2));
     row.push_back(run["model_digest"].is_null()
                       ? "(mean of parties)"

@@ -1,6 +1,8 @@
 #include "scenarios/launcher/result_text.h"
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <sstream>
 #include <utility>
 
@@ -47,6 +49,13 @@ std::string phases_text(const json& phases, double rounds) {
         std::string(name) + " " + fixed(1000 * phases.at(name).get<double>() / rounds, 1) + " ms";
   }
   return text;
+}
+
+// rounds_text says how many rounds a run did, and of how many when it stopped early.
+std::string rounds_text(std::uint32_t done, std::uint32_t planned) {
+  std::string text = std::to_string(done);
+  if (done < planned) text += " of " + std::to_string(planned);
+  return text + " rounds" + (done < planned ? " (stopped early)" : "");
 }
 
 // proof_text says in one line what the proof of encryption came to.
@@ -102,12 +111,12 @@ std::string result_text(const settings::Settings& settings, const json& summary,
   };
   const auto seconds = [&](const char* key) { return summary.at(key).get<double>(); };
   const double parties = settings.parties;
-  const double rounds = settings.rounds;
+  const auto rounds_done = summary.at("rounds_done").get<std::uint32_t>();
   const bool is_encrypted = settings.cipher != "none";
 
   text += terminal.paint(Style::kGood, "done") + "  " +
           terminal.paint(Style::kBold, settings.name) + "  " + std::to_string(settings.parties) +
-          " parties, " + std::to_string(settings.rounds) + " rounds, " +
+          " parties, " + rounds_text(rounds_done, settings.rounds) + ", " +
           data_text(summary.at("data").get<std::string>()) + "\n";
   line("protection",
        is_encrypted ? terminal.paint(Style::kGood, "ENCRYPTED") + "  " + security_text(settings)
@@ -129,11 +138,14 @@ std::string result_text(const settings::Settings& settings, const json& summary,
        duration_text(seconds("wall_s")) + " in all: training " + duration_text(seconds("train_s")) +
            (seconds("keygen_s") > 0 ? ", key set " + duration_text(seconds("keygen_s")) : "") +
            ", data " + duration_text(seconds("data_s")));
-  line("a round", phases_text(summary.at("phase_s"), rounds));
+  line("a round", phases_text(summary.at("phase_s"), std::max(1U, rounds_done)));
   const double up = seconds("bytes_up") / parties;
-  const double plain = 4.0 * static_cast<double>(role::shape_of(settings).parameters()) * rounds;
-  line("traffic", "a party sent " + bytes_text(up) + ", " + fixed(up / plain, 1) +
-                      " times float32 (" + bytes_text(plain) + "), and received " +
+  const double plain = 4.0 * static_cast<double>(role::shape_of(settings).parameters()) *
+                       seconds("updates_sent") / parties;
+  line("traffic", "a party sent " + bytes_text(up) + ", " +
+                      (plain > 0 ? fixed(up / plain, 1) + " times float32 (" + bytes_text(plain) +
+                                       "), and received "
+                                 : std::string("and received ")) +
                       bytes_text(seconds("bytes_down") / parties));
   if (const auto clipped = summary.at("clipped_values").get<std::uint64_t>(); clipped > 0) {
     std::string layers;

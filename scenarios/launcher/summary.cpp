@@ -26,6 +26,26 @@ json quality_of(const report::RoundRecord& record) {
   return quality;
 }
 
+bool is_party(const report::RoundRecord& record) { return record.role.starts_with("party-"); }
+
+// rounds_done_of is the last round that whoever steps the model has recorded: the key-holder, or
+// the one trainer of a run in this process.
+std::uint32_t rounds_done_of(const Records& records) {
+  std::uint32_t done = 0;
+  for (const report::RoundRecord& record : records.rounds) {
+    if (is_party(record) || record.role == to_string(wire::kCoordinatorPeer)) continue;
+    done = std::max(done, record.round);
+  }
+  return done;
+}
+
+// updates_sent_of counts the gradient updates of all parties.
+std::uint64_t updates_sent_of(const Records& records) {
+  return static_cast<std::uint64_t>(std::ranges::count_if(
+      records.rounds,
+      [](const report::RoundRecord& record) { return is_party(record) && record.round > 0; }));
+}
+
 json phases_of(const Records& records) {
   std::map<std::pair<std::uint32_t, std::string>, double> slowest;
   for (const report::RoundRecord& record : records.rounds) {
@@ -231,6 +251,8 @@ json summary_of(const settings::Settings& settings, const Records& records, cons
       {"seed", settings.seed},
       {"parties", settings.parties},
       {"rounds", settings.rounds},
+      {"rounds_done", rounds_done_of(records)},
+      {"updates_sent", updates_sent_of(records)},
       {"cipher", settings.cipher},
       {"key_bits", is_encrypted ? json(settings.paillier.key_bits) : json()},
       {"randomizer", is_encrypted ? json(settings.paillier.randomizer) : json()},

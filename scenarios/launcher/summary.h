@@ -54,13 +54,14 @@ struct Figures {
 // those of a file name in a message, become U+FFFD.
 [[nodiscard]] std::string json_text(const nlohmann::json& json);
 
-// summary_of makes summary.json. "final" is the last evaluation, "best" the one with the lowest
-// cost (the earliest of equals), both null when nothing was evaluated. phase_s sums over
-// the rounds the time of the slowest role in each phase. bytes_up and bytes_down are what all
-// parties together sent and received; of a life that was killed, by its rounds. wall_s and train_s
-// are those of all parts that are known. peak_rss_mib is the
-// largest process, with what it shares; party_private_mib what the largest party had for itself at
-// its end, null when all roles ran in one process.
+// summary_of makes summary.json. "rounds" is what the scenario asks for, "rounds_done" how far the
+// model came, "updates_sent" how many gradient updates all parties together sent. "final" is the
+// last evaluation, "best" the one with the lowest cost (the earliest of equals), both null
+// when nothing was evaluated. phase_s sums over the rounds the time of the slowest role in each
+// phase. bytes_up and bytes_down are what all parties together sent and received; of a life that
+// was killed, by its rounds. wall_s and train_s are those of all parts that are known. peak_rss_mib
+// is the largest process, with what it shares; party_private_mib what the largest party had for
+// itself at its end, null when all roles ran in one process.
 [[nodiscard]] nlohmann::json summary_of(const settings::Settings& settings, const Records& records,
                                         const Ending& ending, const Figures& figures);
 

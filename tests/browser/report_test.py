@@ -269,6 +269,20 @@ def check_private(browser, folder, shots):
         assert abs(float(row[1]) - epsilon) <= 0.006 * epsilon, f"epsilon {row[1]} on the page, {epsilon} in the records"
 
 
+def check_early(browser, folder, shots):
+    """A run that stopped early is told by the rounds that it did, and by the updates that were sent."""
+    check_page(browser, folder / "report.html", shots, "early")
+    summary = json.loads((folder / "summary.json").read_text())
+    sent = sum(record.get("round", 0) > 0 and record["role"].startswith("party-") and "event" not in record for record in records_of(folder))
+    equal((summary["rounds"], summary["rounds_done"], summary["updates_sent"]), (4, 1, sent), "rounds and updates")
+    text = browser.value("document.body.innerText")
+    tiles = dict(browser.value("[...document.querySelectorAll('#tiles > div')].map((tile) => [tile.querySelector('dt').textContent,"
+                               " tile.querySelector('.sub')?.textContent])"))
+    assert "1 of 4 rounds (stopped early) of fedsgd" in text, "the page does not say that the run stopped early"
+    parameters = 122 * 41 + 41 + 41 * 5 + 5
+    equal(tiles["A party sent"], f"{summary['bytes_up'] / (sent * 4 * parameters):.1f} × float32", "bytes against float32")
+
+
 def main():
     blindsum = str(Path(sys.argv[1]).resolve())
     shots = sys.argv[2] if len(sys.argv) > 2 else None
@@ -291,6 +305,7 @@ def main():
         comparison = run("compare", "--set", "cipher=paillier", "--set", "paillier.key_bits=2048", "--set", "rounds=2")
         faulty = run("run", "--parties", "4", "--set", "faults=[{role: party-2, round: 2, kind: corrupt, how: invalid}]", to="faulty")
         private = run("run", "--set", "privacy.noise=1", to="private")
+        early = run("run", "--set", "stop.accuracy=0.01", to="early")
         browser = Browser(program, scratch / "profile")
         try:
             check_run(browser, single, shots)
@@ -298,6 +313,7 @@ def main():
             check_proof(browser, blindsum, comparison, shots)
             check_events(browser, faulty, shots)
             check_private(browser, private, shots)
+            check_early(browser, early, shots)
             # The scenario is on the page: what a person wrote into it must stay text.
             yaml = (single / "scenario.yaml").read_text()
             (single / "scenario.yaml").write_text(yaml + "# </script><b id=planted>&amp;<!-- \u2028\n")

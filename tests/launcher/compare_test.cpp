@@ -475,6 +475,11 @@ TEST_CASE_FIXTURE(Fixture, "a comparison holds all runs, seeds, spreads and gain
     const json first = read_json(options.folder / run / "summary.json");
     const json second = read_json(options.folder / "seed-2" / run / "summary.json");
     CHECK(first == all[run]);
+    CHECK(first["rounds_done"] == settings.rounds);
+    CHECK(first["updates_sent"] ==
+          (run == std::string("federated_integer") || run == std::string("federated_encrypted")
+               ? settings.rounds * settings.parties
+               : 0));
     CHECK(first["seed"] == 1);
     CHECK(second["seed"] == 2);
     for (const char* key : {"accuracy", "macro_f1", "cost"}) {

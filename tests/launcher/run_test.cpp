@@ -11,6 +11,7 @@
 
 #include "scenarios/launcher/baselines.h"
 #include "scenarios/launcher/compare.h"
+#include "scenarios/launcher/result_text.h"
 #include "scenarios/launcher/scenario.h"
 #include "shared/core/file.h"
 #include "shared/model/privacy_accountant.h"
@@ -121,6 +122,36 @@ TEST_CASE("processes and memory end in the same model") {
   }
   CHECK(mode_of(processes.folder / "roles" / "party-0.secret") == 0600);
   CHECK(mode_of(processes.folder / "roles") == 0700);
+}
+
+TEST_CASE("a run that stops early says how many rounds it did, and what was sent in them") {
+  const test::TempDir folder;
+  RunOptions options = small_options(folder.path() / "run");
+  options.settings.runtime = "memory";
+  options.settings.parties = 5;
+  options.settings.sampling.parties = 3;
+  options.settings.rounds = 50;
+  options.settings.stop.accuracy = 0.01;  // reached whatever the model: evaluated after round 2
+  const RunResult result = run(options);
+  CHECK(result.ending.reason == "");
+  REQUIRE(result.ending.fault == Fault::kNone);
+  const json& summary = result.summary;
+  CHECK(summary["rounds"] == 50);
+  CHECK(summary["rounds_done"] == 2);
+  // Who was asked for the next round before the last was judged may have sent as well.
+  std::size_t sent = 0;
+  for (const json& line : report::read_records(options.folder / "rounds.jsonl")) {
+    if (line.contains("event") || !line.at("role").get<std::string>().starts_with("party-")) {
+      continue;
+    }
+    if (line.at("round") > 0) ++sent;
+  }
+  CHECK(summary["updates_sent"] == sent);
+  CHECK(sent >= 2 * 3);
+  CHECK(sent <= 3 * 3);
+  CHECK(summary["final"]["round"] == 2);
+  const std::string text = result_text(options.settings, summary, options.folder, Terminal{});
+  CHECK(text.find("5 parties, 2 of 50 rounds (stopped early)") != std::string::npos);
 }
 
 TEST_CASE("a program that is not there is a failed role, named") {

@@ -7,6 +7,7 @@
 
 #include "scenarios/launcher/compare.h"
 #include "scenarios/launcher/manifest.h"
+#include "scenarios/launcher/result_text.h"
 #include "shared/core/error.h"
 #include "shared/core/file.h"
 #include "tests/support/temp_dir.h"
@@ -175,6 +176,39 @@ TEST_CASE("the summary adds up what the roles recorded") {
   CHECK(summary["party_private_mib"] == 21);
   CHECK(summary["wall_s"] == 10);
   CHECK(summary["train_s"] == 6);
+}
+
+TEST_CASE("rounds that were done and updates that were sent are counted, not planned") {
+  const test::TempDir folder;
+  write_example(folder.path());
+  settings::Settings settings;
+  settings.name = "example";
+  settings.parties = 3;
+  settings.rounds = 60;
+  settings.cipher = "none";
+  settings.model.hidden = {1};  // 122 + 1 + 2 · 5 numbers
+  Records records = gather_records(folder.path(), 3);
+  const json summary = summary_of(settings, records, {}, {"synthetic", "", 10, 1, 2, 6});
+  CHECK(summary["rounds"] == 60);
+  CHECK(summary["rounds_done"] == 2);
+  CHECK(summary["updates_sent"] == 2);  // of parties 0 and 1 in round 1; round 0 is none
+
+  // 600 bytes of three parties; 2 updates of 133 numbers in float32 are 355 bytes a party.
+  const std::string text = result_text(settings, summary, "folder", Terminal{});
+  for (const char* part : {"3 parties, 2 of 60 rounds (stopped early), ", "encrypt 1375.0 ms",
+                           "a party sent 200 B, 0.6 times float32 (355 B)"}) {
+    CHECK_MESSAGE(text.find(part) != std::string::npos, part, "\n", text);
+  }
+  settings.rounds = 2;
+  CHECK(result_text(settings, summary, "folder", Terminal{}).find("3 parties, 2 rounds, ") !=
+        std::string::npos);
+
+  // A round that the key-holder did not end is not done, whoever was there.
+  records.rounds.push_back(record_of(3, "coordinator"));
+  records.rounds.push_back(record_of(3, "party-1"));
+  CHECK(summary_of(settings, records, {}, {})["rounds_done"] == 2);
+  CHECK(summary_of(settings, records, {}, {})["updates_sent"] == 3);
+  CHECK(summary_of(settings, {}, {}, {})["rounds_done"] == 0);
 }
 
 TEST_CASE("a run without encryption names neither key nor kernel") {

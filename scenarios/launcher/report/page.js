@@ -38,12 +38,21 @@ const settings = view.settings || {};
 const isEncrypted = settings.cipher === 'paillier';
 const isComparison = view.kind === 'compare';
 const detail = view.detail || null;
+// Rounds that were done: a run may stop before those of the scenario. Folders of older versions do not say.
+const roundsDone = (run) => run.rounds_done ?? run.rounds;
 const isSynthetic = /synthetic/.test(summary.data || '');
 
 // ---- Head ----
 
 function notice(kind, title, text) {
   at('notices').append(make('p', { class: `notice ${kind}`, role: 'note' }, bold(title), text));
+}
+
+// roundsText says of how many rounds a run did how many.
+function roundsText() {
+  const done = roundsDone(summary);
+  return summary.status !== 'done' || done === settings.rounds ? `${format.whole(settings.rounds)} rounds`
+    : `${format.whole(done)} of ${format.whole(settings.rounds)} rounds (stopped early)`;
 }
 
 function writeHead() {
@@ -76,7 +85,7 @@ function writeHead() {
   if (view.settings) {
     const partition = settings.data.partition;
     const kind = { iid: 'alike shards', dirichlet: `label-skewed shards, Dirichlet(${partition.alpha})`, by_attack: 'each attack type at one or two parties only' }[partition.kind] || partition.kind;
-    lede.append('Scenario ', bold(view.title), `: ${format.whole(settings.rounds)} rounds of ${settings.algorithm}, ${kind}, `
+    lede.append('Scenario ', bold(view.title), `: ${roundsText()} of ${settings.algorithm}, ${kind}, `
       + `${format.whole(settings.local.batch_rows)} rows a party and round. `);
     if (isEncrypted) {
       lede.append('Protection: ', bold(`Paillier, ${settings.paillier.key_bits}-bit keys`),
@@ -87,7 +96,7 @@ function writeHead() {
   const tile = (name, value, unit, sub, kind) => tiles.append(make('div', { class: kind || null }, make('dt', {}, name),
     make('dd', { class: 'value' }, value, unit ? make('small', {}, ` ${unit}`) : null), sub ? make('dd', { class: 'sub' }, sub) : null));
   if (quality) {
-    tile('Accuracy', (100 * quality.accuracy).toFixed(2), '%', `round ${format.whole(quality.round ?? summary.rounds)}, whole test set`);
+    tile('Accuracy', (100 * quality.accuracy).toFixed(2), '%', `round ${format.whole(quality.round ?? roundsDone(summary))}, whole test set`);
     tile('Macro-F1', quality.macro_f1.toFixed(3), null, `${classNames.length} classes count alike`);
     tile(costName, quality.cost.toFixed(4), null, 'lower is better');
   }
@@ -100,12 +109,12 @@ function writeHead() {
   }
   if (summary.train_s) {
     tile('Training', format.seconds(summary.train_s), null,
-      `${format.seconds(summary.train_s / summary.rounds)} a round, ${format.seconds(summary.wall_s)} in all`);
+      `${format.seconds(summary.train_s / Math.max(1, roundsDone(summary)))} a round, ${format.seconds(summary.wall_s)} in all`);
   }
   if (detail && summary.bytes_up) {
-    const float32 = 4 * detail.parameters * summary.rounds;
+    const float32 = 4 * detail.parameters * (summary.updates_sent ?? parties * roundsDone(summary));
     tile('A party sent', format.bytes(summary.bytes_up / parties), null,
-      `${(summary.bytes_up / parties / float32).toFixed(1)} × float32`);
+      float32 > 0 ? `${(summary.bytes_up / float32).toFixed(1)} × float32` : null);
   }
 }
 
@@ -135,7 +144,7 @@ function writeComparison() {
     cells: [
       { text: [swatch(run.tone), make('span', {}, run.name)], title: run.about },
       ...metrics.map((metric) => ({ text: spread(run, metric.key, metric.text) })),
-      run.summary.train_s && run.summary.rounds ? format.seconds(run.summary.train_s / run.summary.rounds) : '–',
+      run.summary.train_s && roundsDone(run.summary) ? format.seconds(run.summary.train_s / roundsDone(run.summary)) : '–',
       run.summary.bytes_up ? format.bytes(run.summary.bytes_up / run.summary.parties) : '–',
       { text: make('span', { class: 'mono' }, run.summary.model_digest ? String(run.summary.model_digest).slice(7, 19) : '–') },
     ],
