@@ -413,6 +413,25 @@ TEST_CASE("every scenario that is shipped can be read, and is named as its file"
   CHECK(same(load_scenario("scenarios/kdd-iid-10.yaml"), defaults));
 }
 
+TEST_CASE("no shipped scenario holds an algorithm to the settings of another") {
+  for (const auto& entry : std::filesystem::directory_iterator("scenarios")) {
+    if (entry.path().extension() != ".yaml") continue;
+    if (is_encrypted_inputs(load_scenario(entry.path()))) continue;
+    for (const char* algorithm :
+         {"fedsgd", "fedavg", "fedprox", "fedavgm", "fedadam", "fedyogi", "scaffold"}) {
+      INFO(entry.path().string(), " ", algorithm);
+      const auto changed =
+          load_scenario(entry.path(), std::vector{Override{"--set", "algorithm", algorithm}});
+      const auto own = parse_scenario("algorithm: " + std::string(algorithm) + "\n", "x.yaml");
+      CHECK(changed.server.optimizer == own.server.optimizer);
+      CHECK(changed.server.rate == own.server.rate);
+      CHECK(changed.server.schedule == own.server.schedule);
+      CHECK(changed.fixed_point.clip == own.fixed_point.clip);
+      CHECK(own.fixed_point.clip == (algorithm == std::string("scaffold") ? 64 : 8));
+    }
+  }
+}
+
 TEST_CASE("scenarios/README.md holds the table of all keys as it is") {
   CHECK(read_text_file("scenarios/README.md").find(key_table()) != std::string::npos);
 }
