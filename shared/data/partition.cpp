@@ -59,7 +59,10 @@ void deal_iid(Rows rows, SeededRandom& random, Shards& shards) {
 }
 
 void require_positive(double alpha) {
-  if (!(alpha > 0) || !std::isfinite(alpha)) throw ConfigError("alpha must be a positive number");
+  if (alpha > 0 && std::isfinite(alpha)) return;
+  throw ConfigError(
+      "data.partition.alpha: " + std::to_string(alpha) +
+      " is not allowed; use a positive number: 0.1 for strong skew, 100 for hardly any");
 }
 
 // deal_by_shares cuts `rows` into parts whose sizes are drawn from Dirichlet(alpha).
@@ -96,13 +99,18 @@ void deal_classes(const RawFile& file, const Rows& all, std::uint32_t each, Seed
   std::vector<Rows> classes = rows_by_class(file, all);
   std::erase_if(classes, [](const Rows& rows) { return rows.empty(); });
   if (each < 1 || each > classes.size()) {
-    throw ConfigError("parties of " + std::to_string(each) + " classes each; the rows have " +
+    throw ConfigError("data.partition.classes: " + std::to_string(each) +
+                      " classes a party, but the training rows have " +
+                      std::to_string(classes.size()) + "; use a whole number from 1 to " +
                       std::to_string(classes.size()));
   }
   if (shards.size() * each < classes.size()) {
-    throw ConfigError(std::to_string(shards.size()) + " parties of " + std::to_string(each) +
-                      " classes each leave classes out; the rows have " +
-                      std::to_string(classes.size()));
+    const std::size_t parties = shards.size();
+    throw ConfigError("data.partition.classes: " + std::to_string(parties) + " parties of " +
+                      std::to_string(each) + " classes each leave some of the " +
+                      std::to_string(classes.size()) + " classes of the rows out; use at least " +
+                      std::to_string((classes.size() + parties - 1) / parties) +
+                      ", or more parties");
   }
   std::vector<std::uint32_t> parties = everyone(shards.size());
   random.shuffle(std::span(parties));
@@ -210,10 +218,12 @@ PartitionKind partition_from_string(std::string_view name) { return kPartitions.
 std::vector<std::vector<std::uint32_t>> partition(const RawFile& file,
                                                   const PartitionSettings& settings,
                                                   std::uint32_t parties, std::uint64_t seed) {
-  if (parties == 0) throw ConfigError("a partition needs at least one party");
+  if (parties == 0) throw ConfigError("parties: a partition needs one at least");
   if (file.rows() < parties) {
-    throw ConfigError(std::to_string(file.rows()) + " rows cannot be shared among " +
-                      std::to_string(parties) + " parties");
+    throw ConfigError("parties: " + std::to_string(file.rows()) +
+                      " training rows cannot be shared among " + std::to_string(parties) +
+                      " parties; use at most " + std::to_string(file.rows()) +
+                      ", or a larger training file (data.source)");
   }
   Rows rows = everyone(file.rows());
   Rows zero_day;
@@ -226,7 +236,7 @@ std::vector<std::vector<std::uint32_t>> partition(const RawFile& file,
     if (rows.size() < parties) {
       throw ConfigError("data.zero_day.attack: without '" + settings.zero_day + "' " +
                         std::to_string(rows.size()) + " rows are left for " +
-                        std::to_string(parties) + " parties");
+                        std::to_string(parties) + " parties; use fewer parties or another attack");
     }
   }
   SeededRandom random(seed, "partition", {static_cast<std::uint64_t>(settings.kind), parties});

@@ -115,9 +115,13 @@ TEST_CASE("by class, a party has as many classes as it should, and a class some 
     }
   }
   CHECK_THROWS_WITH_AS((void)partition(file, {PartitionKind::kSomeClasses, 1, 6}, 12, 1),
-                       doctest::Contains("6 classes each; the rows have 5"), ConfigError);
+                       "data.partition.classes: 6 classes a party, but the training rows have 5; "
+                       "use a whole number from 1 to 5",
+                       ConfigError);
   CHECK_THROWS_WITH_AS((void)partition(file, {PartitionKind::kSomeClasses, 1, 1}, 4, 1),
-                       doctest::Contains("leave classes out"), ConfigError);
+                       "data.partition.classes: 4 parties of 1 classes each leave some of the 5 "
+                       "classes of the rows out; use at least 2, or more parties",
+                       ConfigError);
 }
 
 TEST_CASE("by service, a service belongs to one or two parties") {
@@ -230,9 +234,16 @@ TEST_CASE("by_attack gives an attack to one or two parties and normal traffic to
 
 TEST_CASE("impossible partitions are ConfigErrors") {
   const RawFile file = file_of(5, 1);
-  CHECK_THROWS_AS((void)partition(file, {}, 6, 1), ConfigError);
-  CHECK_THROWS_AS((void)partition(file, {}, 0, 1), ConfigError);
-  CHECK_THROWS_AS((void)partition(file, {PartitionKind::kDirichlet, 0.0}, 2, 1), ConfigError);
+  CHECK_THROWS_WITH_AS((void)partition(file, {}, 6, 1),
+                       "parties: 5 training rows cannot be shared among 6 parties; use at most 5, "
+                       "or a larger training file (data.source)",
+                       ConfigError);
+  CHECK_THROWS_WITH_AS((void)partition(file, {}, 0, 1), "parties: a partition needs one at least",
+                       ConfigError);
+  CHECK_THROWS_WITH_AS((void)partition(file, {PartitionKind::kDirichlet, 0.0}, 2, 1),
+                       "data.partition.alpha: 0.000000 is not allowed; use a positive number: 0.1 "
+                       "for strong skew, 100 for hardly any",
+                       ConfigError);
   CHECK_THROWS_AS((void)partition(file, {PartitionKind::kDirichlet, -1.0}, 2, 1), ConfigError);
   CHECK_THROWS_AS((void)partition(file, {PartitionKind::kDirichlet, std::nan("")}, 2, 1),
                   ConfigError);
