@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -43,8 +44,14 @@ constexpr std::size_t kSampleRows = 512;  // rows that are measured
 // obfuscator. Two of 1/4 · 1/2 make a quarter of it.
 constexpr double kDecryptShare = 0.25;
 
-// Rows of the data. The published test set has this many different records.
-constexpr double kKddTrainRows = 494021, kKddTestRows = 311029, kKddDistinctTestRows = 77291;
+// DataSize is how many rows the data of a run have, and how many of the test set differ.
+struct DataSize {
+  std::string source;  // as DataSource has it
+  double train_rows = 0, test_rows = 0, distinct_test_rows = 0;
+  bool is_assumed = false;  // the files are not there
+};
+const DataSize kKdd99{"kdd99", 494021, 311029, 77291};
+const DataSize kNslKdd{"nsl_kdd", 125973, 22544, 22544};
 
 // Bytes of a record as it is read (38 numbers, categories, label) and as inputs of the network.
 constexpr double kRecordBytes = 38 * 8 + 3 * 2 + 2 + 1;
@@ -115,9 +122,89 @@ data::Dataset sample_rows(std::size_t rows, const data::Schema& schema) {
   return dataset;
 }
 
+// assumed takes the size of a published set for that of files which are not there.
+DataSize assumed(std::string source, DataSize size) {
+  size.source = std::move(source);
+  size.is_assumed = true;
+  return size;
+}
+
+void count_test(const std::filesystem::path& path, const data::Schema& schema, DataSize& size) {
+  const data::RecordTable records = data::read_records(path, schema);
+  size.test_rows = static_cast<double>(records.rows);
+  size.distinct_test_rows = static_cast<double>(data::distinct_rows(records).rows.size());
+}
+
+// size_of_party_files counts the rows of the parties' own files.
+DataSize size_of_party_files(const settings::Settings& settings,
+                             const std::filesystem::path& directory) {
+  const data::Schema schema = role::schema_of(settings);
+  DataSize size{"party_files"};
+  for (std::uint32_t party = 0; party < settings.parties; ++party) {
+    const auto path = data::find_file(directory, shard_path({}, party).string());
+    if (path.empty()) return assumed(size.source, kKdd99);
+    size.train_rows += static_cast<double>(data::read_raw(path, schema).rows());
+  }
+  std::filesystem::path test;
+  try {
+    test = data::find_test(directory);
+  } catch (const DataError&) {
+    return assumed(size.source, kKdd99);
+  }
+  count_test(test, schema, size);
+  return size;
+}
+
+// size_of_data looks for the files as find_data does, and counts.
+DataSize size_of_data(const settings::Settings& settings, const std::filesystem::path& named) {
+  const std::filesystem::path directory = named.empty() ? "data" : named;
+  if (settings.data.partition.kind == "files") return size_of_party_files(settings, directory);
+  std::optional<data::FileSet> set;
+  if (settings.data.source == "auto") {
+    set = data::find_set(directory);
+    if (!set && !named.empty()) set = data::FileSet::kKdd99;
+  } else if (settings.data.source != "synthetic") {
+    set = data::file_set_from_string(settings.data.source);
+  }
+  if (!set) {
+    const data::SyntheticSizes sizes;
+    const auto test_rows = static_cast<double>(sizes.test_rows);
+    return {"synthetic", static_cast<double>(sizes.train_rows), test_rows, test_rows};
+  }
+  data::KddFiles files;
+  try {
+    files = data::find_kdd(directory, *set);
+  } catch (const DataError&) {
+    return assumed(std::string(to_string(*set)), set == data::FileSet::kNslKdd ? kNslKdd : kKdd99);
+  }
+  DataSize size{std::string(to_string(*set))};
+  if (set == data::FileSet::kKdd99) {
+    if (data::text_sha256(files.train) == data::kTrainSha256 &&
+        data::text_sha256(files.test) == data::kTestSha256) {
+      return kKdd99;
+    }
+    size.source = "kdd99-modified";
+  }
+  const data::Schema schema = role::schema_of(settings);
+  size.train_rows = static_cast<double>(data::read_raw(files.train, schema).rows());
+  count_test(files.test, schema, size);
+  return size;
+}
+
+// update_rows_of is how many rows a party goes through for an update, when it has its share of
+// `train_rows`.
+double update_rows_of(const settings::Settings& settings, double train_rows) {
+  const double shard = std::ceil(train_rows / settings.parties);
+  const bool has_steps = settings.algorithm != "fedsgd";
+  if (has_steps && settings.local.epochs > 0) return settings.local.epochs * shard;
+  return (has_steps ? settings.local.steps : 1) *
+         std::min<double>(settings.local.batch_rows, shard);
+}
+
 // Costs are seconds on one thread.
 struct Costs {
-  double train = 0, encode = 0;                               // an update
+  double train = 0;                                           // a row
+  double encode = 0;                                          // an update
   double encrypt = 0, add = 0, rerandomise = 0, decrypt = 0;  // a ciphertext
   double setup = 0;                                           // tables of a party
   double evaluate = 0;                                        // a row
@@ -135,7 +222,7 @@ void measure_learning(const settings::Settings& settings, const crypto::UpdateCo
   model::Gradient gradient;
   costs.train =
       seconds_of([&] { gradient = model::gradient_of(shape, parameters, sample, rows, weights); }) /
-      static_cast<double>(rows.size()) * settings.local.batch_rows;
+      static_cast<double>(rows.size());
   costs.encode = seconds_of([&] {
     (void)codec.pack_gradient(codec.fixed_point().encode(gradient.values, 1, 0, 1).values, 1);
   });
@@ -186,7 +273,12 @@ void measure_cipher(const settings::Settings& settings, const crypto::UpdateCode
 
 json methods() {
   return {
-      {"bytes", "computed, exact: payloads without message headers and transport"},
+      {"bytes",
+       "computed, exact: payloads without message headers and transport, of a gradient round and a "
+       "party that it asks"},
+      {"rows",
+       "counted in the files of the run, or, where they are assumed, those of the "
+       "published set; the synthetic set's rows are taken to differ"},
       {"headroom", "computed, exact: the inequality that the codec checks"},
       {"train, encode, encrypt, aggregate, evaluate",
        "measured here on one thread, times the work of all roles, over the processors; encrypt "
@@ -205,7 +297,7 @@ json methods() {
 
 }  // namespace
 
-json plan(const settings::Settings& settings) {
+json plan(const settings::Settings& settings, const std::filesystem::path& directory) {
   (void)role::limits_of(settings);  // whether bits, parties, key size and network fit
   const crypto::UpdateCodec codec = role::codec_of(settings);
   const bool is_encrypted = settings.cipher != "none";
@@ -222,76 +314,85 @@ json plan(const settings::Settings& settings) {
                                                      : 8 * codec.plaintext_limbs());
   const auto parameters = static_cast<double>(codec.settings().parameters);
 
-  const bool is_synthetic =
-      settings.data.source == "synthetic" ||
-      (settings.data.source == "auto" && named_data_directory().empty() && !data::find_set("data"));
-  const data::SyntheticSizes synthetic;
-  const double train_rows =
-      is_synthetic ? static_cast<double>(synthetic.train_rows) : kKddTrainRows;
-  const double test_rows = is_synthetic ? static_cast<double>(synthetic.test_rows) : kKddTestRows;
-  const double distinct_rows = is_synthetic ? test_rows : kKddDistinctTestRows;
+  const DataSize rows = size_of_data(settings, directory);
+  const double update_rows = update_rows_of(settings, rows.train_rows);
+  // A round asks `asked` parties, and sums the updates of the first `counted`.
+  const settings::Settings::Sampling& sampling = settings.sampling;
+  const double counted = sampling.parties == 0 ? parties : sampling.parties;
+  const double asked = counted + sampling.extra;
+  const double vectors = settings.algorithm == "scaffold" ? 2 : 1;  // weights, and its c
 
   // Parties compute at the same time, each on its share of the processors, at least on one.
   const double share = std::max(1.0, std::floor(processors / parties));
-  const double crowd = std::max(1.0, parties / processors);
+  const double crowd = std::max(1.0, asked / processors);
   std::map<std::string, double> phases;
-  phases["train"] = crowd * costs.train;
+  phases["train"] = crowd * costs.train * update_rows;
   phases["encode"] = crowd * costs.encode;
   phases["encrypt"] = crowd * costs.encrypt * chunks / share;
-  phases["aggregate"] = (parties * costs.add + costs.rerandomise) * chunks / processors;
+  phases["aggregate"] = (counted * costs.add + costs.rerandomise) * chunks / processors;
   phases["decrypt"] = costs.decrypt * chunks / processors;
-  phases["evaluate"] = costs.evaluate * distinct_rows / processors / settings.evaluate_every;
+  phases["evaluate"] =
+      costs.evaluate * rows.distinct_test_rows / processors / settings.evaluate_every;
   double round_s = 0;
   for (const auto& [phase, seconds] : phases) round_s += seconds;
 
   const auto& layout = codec.gradient().layout();
   const double largest = parties * (std::ldexp(1.0, static_cast<int>(layout.value_bits)) - 1);
   const double limit = std::ldexp(1.0, static_cast<int>(layout.slot_bits));
-  const double party_mib =
-      base_mib + costs.table_mib + (2 * kRecordBytes + kInputBytes) * train_rows / parties / kMib;
+  const double party_mib = base_mib + costs.table_mib +
+                           (2 * kRecordBytes + kInputBytes) * rows.train_rows / parties / kMib;
   const double holder_mib =
-      base_mib + (2 * kRecordBytes * test_rows + kInputBytes * distinct_rows) / kMib;
+      base_mib + (2 * kRecordBytes * rows.test_rows + kInputBytes * rows.distinct_test_rows) / kMib;
   const double coordinator_mib = base_mib + costs.table_mib + 3 * chunks * each / kMib;
 
-  return {{"scenario", settings.name},
-          {"parties", settings.parties},
-          {"quorum", settings::gradient_quorum_of(settings)},
-          {"rounds", settings.rounds},
-          {"data", is_synthetic ? "synthetic" : "kdd99"},
-          {"protection", security_text(settings)},
-          {"security_bits", !is_encrypted                       ? json()
-                            : settings.paillier.key_bits < 3072 ? json(112)
-                                                                : json(128)},
-          {"assumption", is_encrypted ? json(crypto::assumption_of(crypto::randomizer_from_string(
-                                            settings.paillier.randomizer)))
-                                      : json()},
-          {"kernel", is_encrypted ? json(crypto::kernel_name()) : json()},
-          {"processors", processors},
-          {"parameters", parameters},
-          {"bytes",
-           {{"ciphertexts", chunks},
-            {"up", chunks * each},
-            {"down", 4 * parameters + 8.0 * static_cast<double>(codec.settings().statistics)},
-            {"float32", 4 * parameters}}},
-          {"headroom",
-           {{"value_bits", layout.value_bits},
-            {"slot_bits", layout.slot_bits},
-            {"slots", layout.slots},
-            {"largest_sum", largest},
-            {"limit", limit},
-            {"holds", largest < limit}}},
-          {"quantisation", quantisation_of(settings)},
-          {"phase_s", phases},
-          {"round_s", round_s},
-          {"start_s", costs.setup},
-          {"keygen_s", nullptr},
-          {"train_s", round_s * settings.rounds},
-          {"memory_mib",
-           {{"coordinator", coordinator_mib},
-            {"keyholder", holder_mib},
-            {"party", party_mib},
-            {"all", coordinator_mib + holder_mib + parties * (party_mib - costs.table_mib)}}},
-          {"method", methods()}};
+  return {
+      {"scenario", settings.name},
+      {"parties", settings.parties},
+      {"quorum", settings::gradient_quorum_of(settings)},
+      {"rounds", settings.rounds},
+      {"data", rows.source},
+      {"rows",
+       {{"train", rows.train_rows},
+        {"test", rows.test_rows},
+        {"distinct_test", rows.distinct_test_rows},
+        {"are_assumed", rows.is_assumed},
+        {"update", update_rows}}},
+      {"asked", asked},
+      {"counted", counted},
+      {"protection", security_text(settings)},
+      {"security_bits", !is_encrypted                       ? json()
+                        : settings.paillier.key_bits < 3072 ? json(112)
+                                                            : json(128)},
+      {"assumption", is_encrypted ? json(crypto::assumption_of(crypto::randomizer_from_string(
+                                        settings.paillier.randomizer)))
+                                  : json()},
+      {"kernel", is_encrypted ? json(crypto::kernel_name()) : json()},
+      {"processors", processors},
+      {"parameters", parameters},
+      {"bytes",
+       {{"ciphertexts", chunks},
+        {"up", chunks * each},
+        {"down", vectors * 4 * parameters + 8.0 * static_cast<double>(codec.settings().statistics)},
+        {"float32", 4 * parameters}}},
+      {"headroom",
+       {{"value_bits", layout.value_bits},
+        {"slot_bits", layout.slot_bits},
+        {"slots", layout.slots},
+        {"largest_sum", largest},
+        {"limit", limit},
+        {"holds", largest < limit}}},
+      {"quantisation", quantisation_of(settings)},
+      {"phase_s", phases},
+      {"round_s", round_s},
+      {"start_s", costs.setup},
+      {"keygen_s", nullptr},
+      {"train_s", round_s * settings.rounds},
+      {"memory_mib",
+       {{"coordinator", coordinator_mib},
+        {"keyholder", holder_mib},
+        {"party", party_mib},
+        {"all", coordinator_mib + holder_mib + parties * (party_mib - costs.table_mib)}}},
+      {"method", methods()}};
 }
 
 std::string plan_text(const json& plan, const Terminal& terminal) {
@@ -308,6 +409,12 @@ std::string plan_text(const json& plan, const Terminal& terminal) {
           plan.at("parties").dump() + " parties (quorum " + plan.at("quorum").dump() + "), " +
           plan.at("rounds").dump() + " rounds, " + plan.at("data").get<std::string>() +
           " data, nothing has run yet\n";
+  const json& rows = plan.at("rows");
+  line("data",
+       fixed(number(rows.at("train")), 0) + " training rows, " + fixed(number(rows.at("test")), 0) +
+           " test rows" +
+           (rows.at("are_assumed").get<bool>() ? " (assumed: the files are not there)" : "") +
+           "; an update takes " + fixed(number(rows.at("update")), 0) + " rows");
   line("protection", plan.at("protection").get<std::string>());
   if (!plan.at("assumption").is_null()) line("", plan.at("assumption").get<std::string>());
   std::string phases;
@@ -320,7 +427,11 @@ std::string plan_text(const json& plan, const Terminal& terminal) {
   line("time", "training about " + duration_text(number(plan.at("train_s"))) + ", start " +
                    duration_text(number(plan.at("start_s"))) +
                    "; a new key set and reading the data come on top");
-  line("a party", "sends " + bytes_text(number(bytes.at("up"))) + " a round in " +
+  const bool asks_all = number(plan.at("asked")) == number(plan.at("parties"));
+  line("a party", (asks_all ? "sends "
+                            : "when asked (" + fixed(number(plan.at("asked")), 0) + " of " +
+                                  plan.at("parties").dump() + ") sends ") +
+                      bytes_text(number(bytes.at("up"))) + " a round in " +
                       fixed(number(bytes.at("ciphertexts")), 0) + " pieces, " +
                       fixed(number(bytes.at("up")) / number(bytes.at("float32")), 1) +
                       " times float32 (" + bytes_text(number(bytes.at("float32"))) +
