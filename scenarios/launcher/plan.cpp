@@ -8,7 +8,6 @@
 #include <memory>
 #include <numeric>
 #include <optional>
-#include <sstream>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -336,9 +335,6 @@ json plan(const settings::Settings& settings, const std::filesystem::path& direc
   double round_s = 0;
   for (const auto& [phase, seconds] : phases) round_s += seconds;
 
-  const auto& layout = codec.gradient().layout();
-  const double largest = parties * (std::ldexp(1.0, static_cast<int>(layout.value_bits)) - 1);
-  const double limit = std::ldexp(1.0, static_cast<int>(layout.slot_bits));
   const double party_mib = base_mib + costs.table_mib +
                            (2 * kRecordBytes + kInputBytes) * rows.train_rows / parties / kMib;
   const double holder_mib =
@@ -374,13 +370,7 @@ json plan(const settings::Settings& settings, const std::filesystem::path& direc
         {"up", chunks * each},
         {"down", vectors * 4 * parameters + 8.0 * static_cast<double>(codec.settings().statistics)},
         {"float32", 4 * parameters}}},
-      {"headroom",
-       {{"value_bits", layout.value_bits},
-        {"slot_bits", layout.slot_bits},
-        {"slots", layout.slots},
-        {"largest_sum", largest},
-        {"limit", limit},
-        {"holds", largest < limit}}},
+      {"headroom", headroom_of(settings)},
       {"quantisation", quantisation_of(settings)},
       {"phase_s", phases},
       {"round_s", round_s},
@@ -446,23 +436,8 @@ std::string plan_text(const json& plan, const Terminal& terminal) {
            " bits: the largest sum fills " +
            fixed(100 * number(headroom.at("largest_sum")) / number(headroom.at("limit")), 1) +
            " % of a slot");
-  std::ostringstream proof;
-  proof.precision(12);
-  proof << plan.at("parties").get<int>() << " · (2^" << headroom.at("value_bits").get<int>()
-        << " − 1) = " << number(headroom.at("largest_sum")) << " < 2^"
-        << headroom.at("slot_bits").get<int>() << " = " << number(headroom.at("limit"))
-        << ": no sum leaves its slot";
-  line("", proof.str());
-  const json& quantised = plan.at("quantisation");
-  std::ostringstream bound;
-  bound.precision(3);
-  bound << quantised.at("bits").get<int>() << " bits, clip ± " << number(quantised.at("clip"))
-        << ", " << quantised.at("rounding").get<std::string>()
-        << ": a mean of full batches is off by at most " << number(quantised.at("bound"));
-  if (number(quantised.at("tolerance")) > 0) {
-    bound << " (tolerance " << number(quantised.at("tolerance")) << ")";
-  }
-  line("fixed point", bound.str());
+  line("", headroom_text(headroom) + ": no sum leaves its slot");
+  line("fixed point", bound_text(plan.at("quantisation")));
   line("method", "bytes and headroom are exact; times are measured on one thread here and");
   line("", "divided over the processors; decrypt is 0.25 of a 'full' encryption; memory is an");
   line("", "estimate. --json says it number by number.");

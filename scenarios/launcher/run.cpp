@@ -12,6 +12,7 @@
 #include "scenarios/launcher/encryption_proof.h"
 #include "scenarios/launcher/manifest.h"
 #include "scenarios/launcher/processes.h"
+#include "scenarios/launcher/quantisation.h"
 #include "scenarios/launcher/record_tail.h"
 #include "scenarios/launcher/result_text.h"
 #include "scenarios/launcher/resume.h"
@@ -197,6 +198,10 @@ class Run {
     progress_.say(progress_.terminal().paint(Style::kBold, settings_.name) + ": " +
                   std::to_string(settings_.parties) + " parties, " +
                   std::to_string(settings_.rounds) + " rounds, " + security_text(settings_));
+    const json headroom = headroom_of(settings_);
+    progress_.say("fixed point: " + bound_text(quantisation_of(settings_)) + "; " +
+                  headroom.at("ciphertexts").dump() + " plaintexts of " +
+                  headroom.at("slots").dump() + " slots: " + headroom_text(headroom));
     if (!is_encrypted()) {
       progress_.warn(
           "WARNING: NOT ENCRYPTED: 'cipher: none' sends every update in the clear, for comparison");
@@ -281,6 +286,10 @@ class Run {
                      {"security", security_text(settings_)},
                      {"data", to_json(data_)},
                      {"prepared", {{"keygen_s", figures_.keygen_s}, {"data_s", figures_.data_s}}}};
+    manifest["fixed_point"] = quantisation_of(settings_);
+    manifest["fixed_point"]["headroom"] = headroom_of(settings_);
+    manifest["fixed_point"]["headroom"]["inequality"] =
+        headroom_text(manifest["fixed_point"]["headroom"]);
     manifest["shards"] = {{"known_to", "the launcher alone: in a federation nobody sees all of it"},
                           {"class_rows", class_rows_}};
     if (is_encrypted()) {

@@ -171,7 +171,7 @@ class Reader {
     try {
       require_consistent(*settings_);
       (void)role::schema_of(*settings_);
-      choose_bits();
+      choose_fixed_point();
     } catch (const ConfigError& error) {
       const std::string what = error.what();
       const auto place = seen_.find(what.substr(0, what.find(':')));
@@ -188,22 +188,42 @@ class Reader {
   }
 
  private:
-  // choose_bits follows fixed_point.tolerance. A resolved scenario has the bits as well. An
-  // override of either displaces the other of the file.
-  void choose_bits() {
+  // choose_fixed_point follows fixed_point.tolerance: it sets the bits, and the clip unless that is
+  // given. A resolved scenario has all three. An override of tolerance or clip displaces the bits
+  // of the file, one of the bits its tolerance.
+  void choose_fixed_point() {
     settings::Settings::FixedPoint& fixed_point = settings_->fixed_point;
-    const bool sets_bits = overridden_.contains("fixed_point.bits");
-    const bool sets_tolerance = overridden_.contains("fixed_point.tolerance");
-    if (sets_bits && !sets_tolerance) fixed_point.tolerance = 0;
-    if (sets_tolerance && !sets_bits) given_.erase("fixed_point.bits");
+    const auto sets = [&](const char* key) {
+      return overridden_.contains(std::string("fixed_point.") + key);
+    };
+    if (sets("bits") && !sets("tolerance")) fixed_point.tolerance = 0;
+    if (!sets("bits") && (sets("tolerance") || sets("clip"))) given_.erase("fixed_point.bits");
     if (fixed_point.tolerance == 0) return;
-    const unsigned bits = bits_for(*settings_);
-    if (given_.contains("fixed_point.bits") && fixed_point.bits != bits) {
+    const bool has_bits = given_.contains("fixed_point.bits");
+    FixedPointChoice choice{0, fixed_point.clip};
+    if (given_.contains("fixed_point.clip")) {
+      choice.bits = bits_for(*settings_);
+      if (has_bits && fixed_point.bits != choice.bits && is_widened()) return;
+    } else {
+      choice = widest_for(*settings_);
+    }
+    if (has_bits && fixed_point.bits != choice.bits) {
       throw ConfigError("fixed_point.bits: " + std::to_string(fixed_point.bits) +
-                        " and fixed_point.tolerance, which takes " + std::to_string(bits) +
+                        " and fixed_point.tolerance, which takes " + std::to_string(choice.bits) +
                         ", exclude each other; give one of them");
     }
-    fixed_point.bits = bits;
+    fixed_point.bits = choice.bits;
+    fixed_point.clip = choice.clip;
+  }
+
+  // is_widened says whether bits and clip are those that widest_for makes of the tolerance.
+  [[nodiscard]] bool is_widened() const {
+    settings::Settings open = *settings_;
+    open.fixed_point.clip = settings::Settings().fixed_point.clip;
+    apply_algorithm(open, [](std::string_view key) { return key != "fixed_point.clip"; });
+    const settings::Settings::FixedPoint& fixed_point = settings_->fixed_point;
+    return fixed_point.clip > open.fixed_point.clip &&
+           widest_for(open) == FixedPointChoice{fixed_point.bits, fixed_point.clip};
   }
 
   static std::string place(const std::string& file, const YAML::Mark& mark) {

@@ -117,7 +117,13 @@ TEST_CASE("processes and memory end in the same model") {
           settings::to_json(options.settings));
     const auto rounds = report::read_records(options.folder / "rounds.jsonl");
     CHECK(rounds.size() == 5 * (1 + 4));  // five roles, round 0 and four more
-    CHECK(read_json(options.folder / "manifest.json")["data"]["source"] == "synthetic");
+    const json manifest = read_json(options.folder / "manifest.json");
+    CHECK(manifest["data"]["source"] == "synthetic");
+    CHECK(manifest["fixed_point"]["bits"] == 24);
+    CHECK(manifest["fixed_point"]["clip"] == 8);
+    CHECK(manifest["fixed_point"]["headroom"]["holds"] == true);
+    CHECK(manifest["fixed_point"]["headroom"]["inequality"] ==
+          "3 · (2^24 − 1) = 50331645 < 2^28 = 268435456");
     CHECK(read_json(options.folder / "summary.json")["status"] == "done");
   }
   CHECK(mode_of(processes.folder / "roles" / "party-0.secret") == 0600);
