@@ -514,8 +514,8 @@ json view_of_comparison(const fs::path& folder, const ReportLimits& limits) {
     view["title"] = settings->name;
     add_scenario(view, folder / name, *settings);
   }
-  for (const char* key :
-       {"identical", "first_difference", "sanity", "seeds", "by_seed", "mean", "deviation"}) {
+  for (const char* key : {"identical", "first_difference", "sanity", "seeds", "by_seed", "mean",
+                          "deviation", "paired", "minimum_cost", "quantisation"}) {
     if (comparison.contains(key)) view[key] = comparison[key];
   }
   if (comparison.contains("gains")) {

@@ -209,6 +209,56 @@ def check_comparison(browser, folder, shots):
     equal(points(browser)["chart-recall"], 25, "chart-recall")
 
 
+def check_more(browser, blindsum, folder, shots):
+    """Minimum cost, quantisation and paired differences are on the page as they are in compare.json."""
+    comparison = json.loads((folder / "compare.json").read_text())
+    for run, against, accuracy in (("federated_encrypted", "local", (0.0123, 0.001, 3, 0.25)),
+                                   ("federated_encrypted", "federated_float", (-0.0004, 0.0002, 1, None))):
+        pair = {"run": run, "against": against, "seeds": 3}
+        for key, (difference, error, higher, p) in (("accuracy", accuracy), ("macro_f1", (0.05, 0.01, 3, 0.25)), ("cost", (0.0, 0.0, 0, 1.0))):
+            pair[key] = {"difference": difference, "standard_error": error, "higher": higher, "p": p}
+        comparison.setdefault("paired", []).append(pair)
+    (folder / "compare.json").write_text(json.dumps(comparison))
+    subprocess.run([blindsum, "report", folder], check=True, stdout=subprocess.DEVNULL)
+    check_page(browser, folder / "report.html", shots, "more")
+
+    def rows(table):
+        return browser.value(f"[...document.querySelectorAll('#{table} tbody tr')].map((row) => [...row.children].map((cell) =>"
+                             " cell.textContent))")
+
+    equal(rows("pairs-table"), [
+        ["Federated, encrypted", "Each party alone", "+1.23 % ± 0.10 % (3 of 3 higher, p 0.250)", "+0.0500 ± 0.0100 (3 of 3 higher, p 0.250)",
+         "0.0000 ± 0.0000 (0 of 3 higher, p 1.000)"],
+        ["Federated, encrypted", "Federated, floats", "-0.04 % ± 0.02 % (1 of 3 higher)", "+0.0500 ± 0.0100 (3 of 3 higher, p 0.250)",
+         "0.0000 ± 0.0000 (0 of 3 higher, p 1.000)"]], "paired differences")
+    judged = [(name, comparison["minimum_cost"][key][0]) for name, key in (("Centralized", "centralized"),
+                                                                           ("Federated, encrypted", "federated_encrypted"))]
+    equal(rows("minimum-cost-table"), [[name, f"{100 * quality['accuracy']:.2f} %", f"{quality['macro_f1']:.4f}", f"{quality['cost']:.4f}"]
+                                       for name, quality in judged], "minimum cost")
+    counted = comparison["quantisation"][0]
+    differ, records = counted["predictions_differ"], counted["records"]
+    equal(browser.value("document.getElementById('quantisation').textContent"),
+          f"Quantisation: 24 bits a value change {differ:,} of {records:,} predictions ({100 * differ / records:.3f} %) of the federation in "
+          "floating point.", "quantisation")
+
+
+def check_zero_day(browser, folder, shots):
+    """What the model makes of an attack that nobody knew, which layers were clipped, and the local work are told."""
+    check_page(browser, folder / "report.html", shots, "zero-day")
+    summary = json.loads((folder / "summary.json").read_text())
+    told = summary["zero_day"]
+    found, right = (100 * told[key] / told["test_rows"] for key in ("taken_for_an_attack", "taken_for_its_class"))
+    equal(browser.value("document.getElementById('zero-day').textContent"),
+          f"Zero-day attack smurf, which only party 1 had to train on: of its {told['test_rows']:,} test records {found:.2f} % were taken for an "
+          f"attack, {right:.2f} % for its class.", "zero-day")
+    layers = summary["clipped_by_layer"]
+    assert len(layers) == 2 and sum(layers) > 0, layers
+    equal(browser.value("document.getElementById('clipped-layers').textContent"),
+          f"By layer of the network, the first one first: {layers[0]:,}, {layers[1]:,}.", "clipped by layer")
+    lede = browser.value("document.getElementById('lede').textContent")
+    assert "4 rounds of fedavg, alike shards, 2 steps of 32 rows a party and round." in lede, lede
+
+
 def check_proof(browser, blindsum, folder, shots):
     """What the examination of the traffic came to stands where the roles are."""
     check_page(browser, folder / "report.html", shots, "not proved")
@@ -306,13 +356,17 @@ def main():
         faulty = run("run", "--parties", "4", "--set", "faults=[{role: party-2, round: 2, kind: corrupt, how: invalid}]", to="faulty")
         private = run("run", "--set", "privacy.noise=1", to="private")
         early = run("run", "--set", "stop.accuracy=0.01", to="early")
+        zero_day = run("run", "--set", "data.zero_day.attack=smurf", "--set", "data.zero_day.known_to=party-1", "--set", "algorithm=fedavg",
+                       "--set", "local.steps=2", "--set", "fixed_point.clip=0.001", to="zero-day")
         browser = Browser(program, scratch / "profile")
         try:
             check_run(browser, single, shots)
             check_comparison(browser, comparison, shots)
+            check_more(browser, blindsum, comparison, shots)
             check_proof(browser, blindsum, comparison, shots)
             check_events(browser, faulty, shots)
             check_private(browser, private, shots)
+            check_zero_day(browser, zero_day, shots)
             check_early(browser, early, shots)
             # The scenario is on the page: what a person wrote into it must stay text.
             yaml = (single / "scenario.yaml").read_text()

@@ -48,6 +48,14 @@ function notice(kind, title, text) {
   at('notices').append(make('p', { class: `notice ${kind}`, role: 'note' }, bold(title), text));
 }
 
+// workText says what a party does in a round.
+function workText() {
+  const { batch_rows: rows, steps, epochs } = settings.local;
+  if (settings.algorithm === 'fedsgd') return `${format.whole(rows)} rows a party and round`;
+  return epochs > 0 ? `${plural(epochs, 'pass', 'passes')} over its shard a party and round, ${format.whole(rows)} rows a step`
+    : `${plural(steps, 'step', 'steps')} of ${format.whole(rows)} rows a party and round`;
+}
+
 // roundsText says of how many rounds a run did how many.
 function roundsText() {
   const done = roundsDone(summary);
@@ -86,7 +94,7 @@ function writeHead() {
     const partition = settings.data.partition;
     const kind = { iid: 'alike shards', dirichlet: `label-skewed shards, Dirichlet(${partition.alpha})`, by_attack: 'each attack type at one or two parties only' }[partition.kind] || partition.kind;
     lede.append('Scenario ', bold(view.title), `: ${roundsText()} of ${settings.algorithm}, ${kind}, `
-      + `${format.whole(settings.local.batch_rows)} rows a party and round. `);
+      + `${workText()}. `);
     if (isEncrypted) {
       lede.append('Protection: ', bold(`Paillier, ${settings.paillier.key_bits}-bit keys`),
         ` (${settings.paillier.key_bits < 3072 ? '112' : '128'}-bit security), randomizer ${settings.paillier.randomizer}: the coordinator added what it could not open.`);
@@ -159,6 +167,44 @@ function writeComparison() {
   if ((view.seeds || []).length > 1) notes.push(`Mean ± deviation over the seeds ${view.seeds.join(', ')}; charts and details are of the first.`);
   if (sanity.decision_stump && sanity.decision_stump.rule) notes.push(`Stump: ${sanity.decision_stump.rule}.`);
   at('runs-note').textContent = notes.join(' ');
+  writePairs();
+  writeMinimumCost();
+  writeQuantisation();
+}
+
+// writePairs sets runs side by side, seed by seed.
+function writePairs() {
+  if (!view.paired || view.paired.length === 0) return;
+  const nameOf = (key) => (runNames[key] || { name: key }).name;
+  const cell = (pair, metric) => {
+    const { difference, standard_error: error, higher, p } = pair[metric.key];
+    return `${difference > 0 ? '+' : ''}${metric.text(difference)} ± ${metric.text(error)} (${higher} of ${pair.seeds} higher${
+      p === null || p === undefined ? '' : `, p ${p.toFixed(3)}`})`;
+  };
+  at('runs-more').append(make('div', { class: 'scroll', id: 'pairs-table' }, table(
+    ['Difference, seed by seed', 'against', ...metrics.map((metric) => metric.title)],
+    view.paired.map((pair) => [nameOf(pair.run), { class: 'text', text: nameOf(pair.against) }, ...metrics.map((metric) => cell(pair, metric))]))),
+  make('p', { class: 'note' }, 'Mean ± standard error over the seeds; p: exact two-sided sign-flip test, which cannot be below 2^(1 − seeds).'));
+}
+
+// writeMinimumCost shows what the same models are worth when the class with the least expected cost is taken.
+function writeMinimumCost() {
+  const judged = Object.entries(view.minimum_cost || {}).filter(([, seeds]) => seeds.length > 0);
+  if (judged.length === 0) return;
+  at('runs-more').append(make('div', { class: 'scroll', id: 'minimum-cost-table' }, table(
+    ['By the minimum-cost rule', ...metrics.map((metric) => metric.title)],
+    judged.map(([key, seeds]) => [(runNames[key] || { name: key }).name, ...metrics.map((metric) => metric.text(d3.mean(seeds, (seed) => seed[metric.key])))]))),
+  make('p', { class: 'note' }, 'The same models, but a record is given the class with the least expected contest cost instead of the likeliest.'));
+}
+
+// writeQuantisation says what whole numbers instead of floating point change.
+function writeQuantisation() {
+  const seeds = view.quantisation || [];
+  if (seeds.length === 0) return;
+  const differing = d3.sum(seeds, (seed) => seed.predictions_differ);
+  const records = d3.sum(seeds, (seed) => seed.records);
+  at('runs-more').append(make('p', { class: 'note', id: 'quantisation' }, `Quantisation: ${seeds[0].bits} bits a value change ${format.whole(differing)} of `
+    + `${format.whole(records)} predictions (${((100 * differing) / records).toFixed(3)} %) of the federation in floating point.`));
 }
 
 // ---- Quality ----
@@ -211,6 +257,18 @@ function writeQuality() {
       series: judged.map((run) => ({ name: run.name, tone: run.tone, values: classNames.map((_, c) => recallOf(run.summary.final.recall, c)) })),
     }));
   }
+}
+
+// writeZeroDay says how the model meets an attack that hardly anybody has trained on.
+function writeZeroDay() {
+  const zeroDay = summary.zero_day;
+  if (!zeroDay) return;
+  const share = (count) => format.exact_percent(count / zeroDay.test_rows);
+  at('quality-zero-day').append(make('p', { class: 'note', id: 'zero-day' }, bold(`Zero-day attack ${zeroDay.attack}`),
+    `, which ${zeroDay.known_to === 'nobody' ? 'nobody' : `only ${roleName(zeroDay.known_to)}`} had to train on: `,
+    zeroDay.test_rows === 0 ? 'the test set has none of it.'
+      : `of its ${format.whole(zeroDay.test_rows)} test records ${share(zeroDay.taken_for_an_attack)} were taken for an attack, ${
+        share(zeroDay.taken_for_its_class)} for its class.`));
 }
 
 // ---- Gains ----
@@ -388,6 +446,11 @@ function writeParties() {
       note: `Values beyond ± ${settings.fixed_point.clip} were cut before they were encrypted.`, rows: names,
       parts: [{ name: 'clipped', tone: 'party', values: clipped }], text: format.count,
     }));
+    const layers = summary.clipped_by_layer || [];
+    if (layers.length > 0) {
+      at('parties-charts').append(make('p', { class: 'note', id: 'clipped-layers' },
+        `By layer of the network, the first one first: ${layers.map(format.whole).join(', ')}.`));
+    }
   } else {
     at('parties-charts').append(make('p', { class: 'note', id: 'no-clipped' }, `No gradient value was clipped at ± ${settings.fixed_point.clip}.`));
   }
@@ -477,6 +540,7 @@ function writeFoot() {
 writeHead();
 writeComparison();
 writeQuality();
+writeZeroDay();
 writeGains();
 writeEvents();
 writeRoles();
