@@ -27,7 +27,8 @@ enum class PartitionKind {
 
 struct PartitionSettings {
   PartitionKind kind = PartitionKind::kIid;
-  // kDirichlet: concentration of each class over the parties (Hsu et al. 2019); kQuantity: of rows.
+  // kDirichlet: concentration of each class over the parties (Yurochkin et al. 2019; Li et al.
+  // 2022); kQuantity: of rows.
   double alpha = 0.5;
   std::uint32_t classes = 2;  // kSomeClasses: of a party
   // The rows of this attack, if any, go to that party, or to none.

@@ -31,9 +31,13 @@ void write_synthetic(const std::filesystem::path& directory, std::uint64_t seed,
                      const SyntheticSizes& sizes = {}, std::string_view table = synthetic_table());
 
 // fit_synthetic returns a table about the attack types of a training and a test set: text, the same
-// bytes for the same rows. Every number in it is about at least kFewestRows rows; attacks with
-// fewer share one entry with the other rare attacks of their class. Rows of an unknown protocol,
-// service or flag are left out. Throws DataError when a class has fewer than kFewestRows rows
+// bytes for the same rows. Every cell of it, with its quantiles and correlations, is fitted to at
+// least kFewestRows rows; attacks with fewer share one entry with the other rare attacks of their
+// class. Rows of an unknown protocol, service or flag are left out.
+// Security: the table does not hide single rows. A combination of protocol, service and flag is in
+// it with its number of rows, which may be 1, and the outer quantiles of a column are the least and
+// the greatest value that occurs: values of one row. Do not give away a table of private traffic.
+// Throws DataError when a class has fewer than kFewestRows rows
 // altogether, but some.
 inline constexpr std::size_t kFewestRows = 20;
 [[nodiscard]] std::string fit_synthetic(const RecordTable& train, const RecordTable& test);
