@@ -174,24 +174,44 @@ TEST_CASE("gains: recall by class, and attacks that only others have seen") {
 }
 
 TEST_CASE_FIXTURE(Fixture, "a workload has the shards that the parties get as files") {
-  for (const char* kind : {"iid", "dirichlet", "by_attack"}) {
+  // Of files that the parties bring, parties 0 to 2 have 1, 50 and 700 rows.
+  const auto own = folder.path() / "own";
+  std::filesystem::create_directories(own);
+  std::filesystem::copy_file(source().test, own / "test.csv");
+  std::vector<std::string> brought(settings.parties);
+  std::ifstream train(source().train);
+  std::size_t row = 0;
+  for (std::string line; std::getline(train, line); ++row) {
+    brought.at(row < 1 ? 0 : row < 51 ? 1 : row < 751 ? 2 : 3) += line + "\n";
+  }
+  for (std::uint32_t party = 0; party < settings.parties; ++party) {
+    write_file_atomic(shard_path(own, party), brought[party]);
+  }
+  for (const std::string kind :
+       {"iid", "dirichlet", "quantity", "classes", "by_attack", "by_service", "by_time", "files"}) {
     INFO(kind);
     settings.data.partition.kind = kind;
-    const Workload workload = load_workload(settings, source());
+    const bool is_brought = kind == "files";
+    const DataSource data =
+        is_brought ? find_data(settings, own, folder.path() / "joined", [](const auto&) {})
+                   : source();
+    const Workload workload = load_workload(settings, data);
     const auto shards = folder.path() / kind;
     std::filesystem::create_directories(shards);
     std::vector<std::filesystem::path> paths;
     for (std::uint32_t party = 0; party < settings.parties; ++party) {
       paths.push_back(shard_path(shards, party));
     }
-    cut_shards(settings, source(), paths, std::atomic<bool>(false));
+    cut_shards(settings, data, paths, std::atomic<bool>(false));
     REQUIRE(workload.shards.size() == settings.parties);
     for (std::uint32_t party = 0; party < settings.parties; ++party) {
       const data::RecordTable file = data::read_kdd(paths[party]);
       const data::RecordTable selected = data::select(workload.train, workload.shards[party]);
+      CHECK(file.rows > 0);
       CHECK(file.numeric == selected.numeric);
       CHECK(file.categories == selected.categories);
       CHECK(file.classes == selected.classes);
+      if (is_brought) CHECK(read_text_file(paths[party]) == brought[party]);
     }
   }
 }

@@ -1,7 +1,10 @@
 // Every algorithm as a federation: encrypted against plain, samples, early ends.
 #include <algorithm>
+#include <array>
+#include <numeric>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -57,24 +60,58 @@ Digest digest_of(const test::FederationOptions& options) {
   return federation.digest();
 }
 
-TEST_CASE("encrypted and plain runs end in the same model for every algorithm and partition") {
-  std::set<Digest> seen;
-  for (const auto kind : {data::PartitionKind::kIid, data::PartitionKind::kDirichlet,
-                          data::PartitionKind::kByAttack}) {
-    test::FederationOptions first = options_for(Algorithm::kFedSgd);
-    first.partition = {kind, 0.3};
-    const test::FederationData data = test::make_data(first);
-    for (const Algorithm algorithm : kAlgorithms) {
-      CAPTURE(to_string(kind));
-      CAPTURE(to_string(algorithm));
-      test::FederationOptions options = options_for(algorithm);
-      options.data = &data;
-      const Digest plain = digest_of(options);
-      options.key = &test::key_2048();
-      CHECK(digest_of(options) == plain);
-      CHECK(seen.insert(plain).second);  // and no two of them in the same one
-    }
+// cut_by_hand makes shards as parties bring them with `files`: of very different sizes, down to one
+// row, and one row at two parties.
+test::FederationData cut_by_hand(const test::FederationOptions& options) {
+  test::FederationOptions whole = options;
+  whole.parties = 1;
+  test::FederationData data = test::make_data(whole);
+  const data::RecordTable train = std::move(data.shards.at(0));
+  const auto rows = [&](std::uint32_t begin, std::size_t end) {
+    std::vector<std::uint32_t> numbers(end - begin);
+    std::iota(numbers.begin(), numbers.end(), begin);
+    return data::select(train, numbers);
+  };
+  data.shards = {rows(0, 1), rows(0, 40), rows(40, 700), rows(700, train.rows)};
+  return data;
+}
+
+// require_same_models runs every algorithm on `data`, plain and encrypted under `key`. `seen` holds
+// the models of earlier calls: no two runs may end in the same one.
+void require_same_models(const test::FederationData& data, const crypto::SecretKey& key,
+                         std::set<Digest>& seen) {
+  for (const Algorithm algorithm : kAlgorithms) {
+    CAPTURE(to_string(algorithm));
+    test::FederationOptions options = options_for(algorithm);
+    options.data = &data;
+    options.modulus_bits = key.public_key().modulus_bits();
+    const Digest plain = digest_of(options);
+    options.key = &key;
+    CHECK(digest_of(options) == plain);
+    CHECK(seen.insert(plain).second);
   }
+}
+
+TEST_CASE("encrypted and plain runs end in the same model for every algorithm and partition") {
+  using data::PartitionKind;
+  std::set<Digest> seen;
+  test::FederationOptions options = options_for(Algorithm::kFedSgd);
+  for (const auto kind :
+       {PartitionKind::kIid, PartitionKind::kDirichlet, PartitionKind::kByAttack}) {
+    CAPTURE(to_string(kind));
+    options.partition = {kind, 0.3};
+    require_same_models(test::make_data(options), test::key_2048(), seen);
+  }
+  const crypto::SecretKey small = test::insecure_test_key(512);
+  for (const auto kind : {PartitionKind::kQuantity, PartitionKind::kSomeClasses,
+                          PartitionKind::kByService, PartitionKind::kByTime}) {
+    CAPTURE(to_string(kind));
+    options.partition = {kind, 0.3};
+    require_same_models(test::make_data(options), small, seen);
+  }
+  INFO("files");
+  require_same_models(cut_by_hand(options), small, seen);
+  CHECK(seen.size() == 8 * kAlgorithms.size());
 }
 
 TEST_CASE("epochs, too, give the same model encrypted and plain") {
