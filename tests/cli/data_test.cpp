@@ -121,6 +121,19 @@ TEST_CASE_FIXTURE(NslKdd, "parties bring files of their own") {
   CHECK(comparison.at("local").at("per_party")[0].at("rows") == 1000);
   CHECK(comparison.at("local").at("per_party")[2].at("rows") == row - 2000);
 
+  const auto digest = [&](const std::string& cipher) {
+    const Outcome run =
+        blindsum(words("run", own,
+                       {"--set", "data.partition.kind=files", "--set", "rounds=3", "--set",
+                        "paillier.key_bits=2048", "--set", "cipher=" + cipher}));
+    REQUIRE_MESSAGE(run.exit_code == 0, run.err);
+    const json summary = json::parse(run.out);
+    CHECK(summary.at("cipher") == cipher);
+    CHECK(summary.at("key_bits") == (cipher == "none" ? json() : json(2048)));
+    return summary.at("model_digest").get<std::string>();
+  };
+  CHECK(digest("paillier") == digest("none"));
+
   write_file_atomic(own / "party-1.csv", std::string_view("1,2,3\n"));
   const Outcome broken = blindsum(words("run", own, sets));
   CHECK(broken.exit_code == 3);
