@@ -194,6 +194,33 @@ TEST_CASE("asked beyond the need, the first to come make the round") {
   }
 }
 
+TEST_CASE("the first to come are not the lowest numbers") {
+  test::FederationOptions options = options_for(Algorithm::kFedSgd);
+  options.parties = 7;
+  options.rounds = 5;
+  options.sample = 4;
+  options.extra = 2;
+  options.keeps_records = true;
+  test::Federation federation(options);
+  // The lower a party's number, the later its gradients come.
+  federation.link().tamper = [&](const wire::Peer& from, const wire::Peer&, Bytes bytes) {
+    const wire::Message message = wire::decode(bytes, {});
+    const auto* update = std::get_if<wire::EncryptedUpdate>(&message.body);
+    const bool is_gradient = update != nullptr && update->round > 0;
+    const wire::TimeMs delay = is_gradient ? 10 * (options.parties - from.id) : 0;
+    return std::vector<wire::MemoryLink::Delivery>{{delay, std::move(bytes)}};
+  };
+  REQUIRE(federation.run());
+  REQUIRE(federation.key_holder().fault() == Fault::kNone);
+  const auto rounds = rounds_of(federation);
+  REQUIRE(rounds.size() == 6);
+  for (std::uint32_t round = 1; round <= 5; ++round) {
+    const auto asked = model::sampled_parties(7, 6, options.seed, round);
+    CHECK(rounds[round].contributors ==
+          std::vector<std::uint32_t>(asked.begin() + options.extra, asked.end()));
+  }
+}
+
 TEST_CASE("a run ends early with the model that was good enough") {
   test::FederationOptions options = options_for(Algorithm::kFedSgd);
   options.rounds = 30;
