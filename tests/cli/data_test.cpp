@@ -3,10 +3,14 @@
 #include <array>
 #include <cstdlib>
 #include <fstream>
+#include <numeric>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "shared/data/encoder.h"
+#include "shared/model/network.h"
+#include "shared/report/records.h"
 #include "tests/cli/workspace.h"
 
 namespace blindsum::test {
@@ -28,6 +32,29 @@ void make_nsl_kdd(const std::filesystem::path& from, const std::filesystem::path
     }
     REQUIRE(row > 1000);
   }
+}
+
+// predictions counts, by class, what the model in `model` takes the records in `path` for, from
+// nothing but these two files.
+std::vector<std::uint64_t> predictions(const std::filesystem::path& model,
+                                       const std::filesystem::path& path) {
+  const report::Tensors file = report::read_safetensors(model);
+  data::Scaler scaler;
+  json::parse(file.metadata.at("mean")).get_to(scaler.mean);
+  json::parse(file.metadata.at("deviation")).get_to(scaler.deviation);
+  model::Parameters parameters;
+  for (const report::Tensor& tensor : file.tensors) {
+    parameters.insert(parameters.end(), tensor.values.begin(), tensor.values.end());
+  }
+  ThreadPool pool(1);
+  const model::Confusion confusion =
+      model::evaluate({122, {8}, 5, model::Activation::kRelu}, parameters,
+                      data::encode_onehot(data::read_kdd(path), scaler), pool);
+  std::vector<std::uint64_t> counts(5, 0);
+  for (const auto& actual : confusion.counts) {
+    for (std::size_t c = 0; c < counts.size(); ++c) counts[c] += actual.at(c);
+  }
+  return counts;
 }
 
 struct NslKdd : Workspace {
@@ -144,26 +171,34 @@ TEST_CASE_FIXTURE(NslKdd, "parties bring files of their own") {
 }
 
 TEST_CASE_FIXTURE(NslKdd, "the summary says what a zero-day attack is taken for") {
-  const auto summary_of = [&](const std::string& known_to) {
+  std::ifstream test(contest / "corrected");
+  std::string smurfs;  // the lines of that attack, and no others
+  std::uint64_t rows = 0;
+  for (std::string line; std::getline(test, line);) {
+    if (!line.ends_with(",smurf.")) continue;
+    smurfs += line + "\n";
+    ++rows;
+  }
+  REQUIRE(rows > 0);
+  write_file_atomic(dir.path() / "smurfs", smurfs);
+  for (const std::string known_to : {"nobody", "party-1"}) {
+    std::filesystem::remove_all(out);
     const Outcome outcome = blindsum(words(
         "run", contest,
         {"--set", "data.zero_day.attack=smurf", "--set", "data.zero_day.known_to=" + known_to}));
     REQUIRE_MESSAGE(outcome.exit_code == 0, outcome.err);
-    std::filesystem::remove_all(out);
-    return json::parse(outcome.out);
-  };
-  std::ifstream test(contest / "corrected");
-  std::uint64_t rows = 0;
-  for (std::string line; std::getline(test, line);) rows += line.ends_with(",smurf.") ? 1 : 0;
-  REQUIRE(rows > 0);
-  for (const std::string known_to : {"nobody", "party-1"}) {
-    const json summary = summary_of(known_to);
+    const json summary = json::parse(outcome.out);
     const json& zero_day = summary.at("zero_day");
     CHECK(zero_day.at("attack") == "smurf");
     CHECK(zero_day.at("known_to") == known_to);
     CHECK(zero_day.at("test_rows") == rows);
     CHECK(zero_day.at("taken_for_its_class") <= zero_day.at("taken_for_an_attack"));
     CHECK(zero_day.at("taken_for_an_attack") <= rows);
+    const auto folder = std::filesystem::directory_iterator(out / "contest")->path();
+    const auto taken = predictions(folder / "model.safetensors", dir.path() / "smurfs");
+    CHECK(std::accumulate(taken.begin(), taken.end(), std::uint64_t{0}) == rows);
+    CHECK(zero_day.at("taken_for_its_class") == taken.at(1));
+    CHECK(zero_day.at("taken_for_an_attack") == rows - taken.at(0));
     // Its class is dos, whose records in the test set are these and others.
     CHECK(zero_day.at("taken_for_its_class") <= summary.at("confusion")[1][1]);
   }
