@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "scenarios/launcher/compare.h"
+#include "scenarios/launcher/result_text.h"
 
 namespace blindsum::launcher {
 namespace {
@@ -69,6 +70,19 @@ struct Quality {
 constexpr std::array<Quality, 3> kQualities{
     {{"accuracy", "accuracy %", 100, 2}, {"macro_f1", "macro-F1", 1, 4}, {"cost", "cost", 1, 4}}};
 
+constexpr std::array kRuns{"centralized", "local", "federated_float", "federated_integer",
+                           "federated_encrypted"};
+
+// data_line names the data of the runs, which is one.
+std::string data_line(const json& comparison) {
+  for (const char* name : kRuns) {
+    if (!comparison.contains(name)) continue;
+    const json data = comparison[name].value("data", json());
+    if (data.is_string()) return "data: " + data_text(data.get<std::string>()) + "\n";
+  }
+  return "";
+}
+
 std::string runs_table(const json& comparison) {
   const bool has_spread = comparison.contains("seeds") && comparison["seeds"].size() > 1;
   Table table(1);
@@ -76,8 +90,7 @@ std::string runs_table(const json& comparison) {
   for (const Quality& quality : kQualities) title.emplace_back(quality.title);
   for (const char* text : {"train s", "s/round", "MB up/party", "model"}) title.emplace_back(text);
   table.add(std::move(title));
-  for (const char* name :
-       {"centralized", "local", "federated_float", "federated_integer", "federated_encrypted"}) {
+  for (const char* name : kRuns) {
     if (!comparison.contains(name) || comparison[name]["final"].is_null()) continue;
     const json& run = comparison[name];
     std::vector<std::string> row{name};
@@ -263,7 +276,7 @@ std::string min_cost_table(const json& comparison) {
 }  // namespace
 
 std::string comparison_table(const json& comparison) {
-  std::string text = runs_table(comparison);
+  std::string text = data_line(comparison) + runs_table(comparison);
   if (comparison.contains("identical")) {
     const json difference = comparison.value("first_difference", json());
     if (comparison["identical"].get<bool>()) {

@@ -22,12 +22,6 @@ std::string heading(const Terminal& terminal, std::string name) {
 
 std::string percent(double fraction) { return fixed(100 * fraction, 2) + " %"; }
 
-std::string data_text(const std::string& source) {
-  if (source == "kdd99") return "KDD Cup 1999";
-  if (source == "synthetic") return "SYNTHETIC data: the figures say nothing about real traffic";
-  return source;
-}
-
 std::string recall_text(const json& quality, const json& classes) {
   std::string text;
   for (const json& item : classes) {
@@ -90,6 +84,12 @@ std::string zero_day_text(const json& zero_day) {
 }
 
 }  // namespace
+
+std::string data_text(const std::string& source) {
+  if (source == "kdd99") return "KDD Cup 1999";
+  if (source == "synthetic") return "SYNTHETIC data: the figures say nothing about real traffic";
+  return source;
+}
 
 std::string security_text(const settings::Settings& settings) {
   if (settings.cipher == "none") return "NOT ENCRYPTED";

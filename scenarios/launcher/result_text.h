@@ -23,4 +23,7 @@ namespace blindsum::launcher {
 // strength and the randomizer.
 [[nodiscard]] std::string security_text(const settings::Settings& settings);
 
+// data_text says what the data are that DataSource calls `source`.
+[[nodiscard]] std::string data_text(const std::string& source);
+
 }  // namespace blindsum::launcher

@@ -570,8 +570,8 @@ TEST_CASE_FIXTURE(Fixture, "a comparison holds all runs, seeds, spreads and gain
 
   const std::string table = comparison_table(all);
   for (const char* text :
-       {"centralized", "local", "federated_float", "decision stump", "majority class", " ± ",
-        "over 2 seeds", "identical", "who gains what", "→"}) {
+       {"data: kdd99-modified\n", "centralized", "local", "federated_float", "decision stump",
+        "majority class", " ± ", "over 2 seeds", "identical", "who gains what", "→"}) {
     INFO(text);
     CHECK(table.find(text) != std::string::npos);
   }
