@@ -188,6 +188,7 @@ def check_run(browser, folder, shots):
     text = browser.value("document.body.innerText")
     for part in ("NOT ENCRYPTED", "Synthetic data", summary["model_digest"], f"{100 * summary['final']['accuracy']:.2f}"):
         assert part in text, f"{part!r} is not on the page"
+    assert "were not there" not in text, "synthetic data that the scenario asks for replace no files"
     cells = browser.value("[...document.querySelectorAll('#chart-confusion td')].map((cell) => cell.getAttribute('aria-label'))")
     names = ["normal", "dos", "probe", "r2l", "u2r"]
     equal(cells, [f"{summary['confusion'][a][p]} {names[a]} taken for {names[p]}" for a in range(5) for p in range(5)], "confusion")

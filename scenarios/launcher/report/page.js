@@ -66,7 +66,7 @@ function roundsText() {
 function writeHead() {
   at('kind').textContent = isComparison ? '· comparison' : '· run';
   if (isSynthetic) {
-    notice('', 'Synthetic data', 'The records were made by Blindsum’s own generator: the KDD Cup 1999 files were not there. '
+    notice('', 'Synthetic data', 'The records were made by Blindsum’s own generator. '
       + 'The figures say nothing about the real data set.');
   }
   if (!isEncrypted && !isComparison && view.settings) {
