@@ -98,9 +98,13 @@ DataSource find_data(const settings::Settings& settings, const std::filesystem::
         *set != data::FileSet::kKdd99 ||
         (source.train_sha256 == data::kTrainSha256 && source.test_sha256 == data::kTestSha256);
     if (!is_published) {
-      source.name = "kdd99-modified";
-      say("WARNING: the files in " + directory.string() +
-          " are not the published KDD'99 files (other SHA-256)");
+      const bool is_synthetic =
+          data::is_marked_synthetic(directory, source.train_sha256, source.test_sha256);
+      source.name = is_synthetic ? "synthetic" : "kdd99-modified";
+      say(is_synthetic ? "WARNING: SYNTHETIC DATA is used, no real traffic: " +
+                             (directory / data::kSyntheticMark).string() + " names these files"
+                       : "WARNING: the files in " + directory.string() +
+                             " are not the published KDD'99 files (other SHA-256)");
     }
     return source;
   }
@@ -113,6 +117,7 @@ DataSource find_data(const settings::Settings& settings, const std::filesystem::
   }
   std::filesystem::create_directories(synthetic_directory);
   data::write_synthetic(synthetic_directory, settings.seed);
+  data::mark_synthetic(synthetic_directory, settings.seed);
   const data::KddFiles files = data::find_kdd(synthetic_directory);
   return {"synthetic", std::filesystem::absolute(files.train),
           std::filesystem::absolute(files.test), data::text_sha256(files.train),

@@ -16,7 +16,8 @@
 namespace blindsum::launcher {
 
 // DataSource is a pair of files of the KDD schema. `name` is "kdd99", "nsl_kdd", "csv",
-// "synthetic", or "kdd99-modified" for files with the contest's names and another content.
+// "synthetic" (made for this run, or by `data synth` as data::kSyntheticMark says), or
+// "kdd99-modified" for other files with the contest's names and another content.
 struct DataSource {
   std::string name;
   std::filesystem::path train, test;
@@ -35,7 +36,8 @@ using Say = std::function<void(const std::string&)>;
 //
 // find_data returns the files that the scenario asks for, from the folder `named` by the user or,
 // when none was, from ./data. The synthetic set is written into
-// `synthetic_directory`; that `source: auto` fell back to it is told to `say`. Throws DataError
+// `synthetic_directory`; that `source: auto` fell back to it, or that the folder's files are marked
+// as synthetic or not the published ones, is told to `say`. Throws DataError
 // when a named folder, or any for `source: kdd99`, does not hold the files.
 [[nodiscard]] DataSource find_data(const settings::Settings& settings,
                                    const std::filesystem::path& named,

@@ -6,10 +6,13 @@
 #include <cmath>
 #include <numeric>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "shared/core/error.h"
 #include "shared/core/file.h"
+#include "shared/core/hash.h"
 #include "shared/core/seeded_random.h"
 #include "shared/data/synthetic_model.h"
 
@@ -171,6 +174,38 @@ void write_synthetic(const std::filesystem::path& directory, std::uint64_t seed,
       synthetic_text(sizes.train_rows, model.train, SeededRandom(seed, "synthetic train")));
   write_file_atomic(directory / "corrected", synthetic_text(sizes.test_rows, model.test,
                                                             SeededRandom(seed, "synthetic test")));
+}
+
+namespace {
+
+// lines_of are the lines of a mark that name the files.
+std::string lines_of(std::string_view train_sha256, std::string_view test_sha256) {
+  return "train " + std::string(train_sha256) + "\ntest " + std::string(test_sha256) + "\n";
+}
+
+}  // namespace
+
+void mark_synthetic(const std::filesystem::path& directory, std::uint64_t seed,
+                    const SyntheticSizes& sizes, std::string_view table) {
+  const KddFiles files = find_kdd(directory);
+  write_file_atomic(directory / kSyntheticMark,
+                    "SYNTHETIC DATA, made by blindsum and no real traffic: seed " +
+                        std::to_string(seed) + ", " + std::to_string(sizes.train_rows) +
+                        " training and " + std::to_string(sizes.test_rows) + " test rows, table " +
+                        digest_text(sha256(as_bytes(table))) + "\n" +
+                        lines_of(text_sha256(files.train), text_sha256(files.test)));
+}
+
+bool is_marked_synthetic(const std::filesystem::path& directory, std::string_view train_sha256,
+                         std::string_view test_sha256) {
+  constexpr std::size_t kMostBytes = 4096;
+  std::string mark;
+  try {
+    mark = read_text_file(directory / kSyntheticMark, kMostBytes);
+  } catch (const Error&) {
+    return false;
+  }
+  return mark.ends_with("\n" + lines_of(train_sha256, test_sha256));
 }
 
 }  // namespace blindsum::data

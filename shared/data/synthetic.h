@@ -30,6 +30,16 @@ struct SyntheticSizes {
 void write_synthetic(const std::filesystem::path& directory, std::uint64_t seed,
                      const SyntheticSizes& sizes = {}, std::string_view table = synthetic_table());
 
+// mark_synthetic writes kSyntheticMark beside the two files that write_synthetic wrote with the
+// same arguments: a line that says what they are, and their SHA-256. is_marked_synthetic says
+// whether the mark in `directory` names a training and a test file of these SHA-256 (of the
+// uncompressed text); no mark names none.
+inline constexpr std::string_view kSyntheticMark = "SYNTHETIC.txt";
+void mark_synthetic(const std::filesystem::path& directory, std::uint64_t seed,
+                    const SyntheticSizes& sizes = {}, std::string_view table = synthetic_table());
+[[nodiscard]] bool is_marked_synthetic(const std::filesystem::path& directory,
+                                       std::string_view train_sha256, std::string_view test_sha256);
+
 // fit_synthetic returns a table about the attack types of a training and a test set: text, the same
 // bytes for the same rows. Every cell of it, with its quantiles and correlations, is fitted to at
 // least kFewestRows rows; attacks with fewer share one entry with the other rare attacks of their

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <numeric>
+#include <sstream>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -89,7 +90,7 @@ TEST_CASE_FIXTURE(NslKdd,
   const json summary = json::parse(ours.out);
   CHECK(summary.at("data") == "nsl_kdd");
   const json theirs = json::parse(blindsum(words("run", contest)).out);
-  CHECK(theirs.at("data") == "kdd99-modified");
+  CHECK(theirs.at("data") == "synthetic");
   CHECK(summary.at("model_digest") == theirs.at("model_digest"));
   CHECK(summary.at("confusion") == theirs.at("confusion"));
 
@@ -111,6 +112,77 @@ TEST_CASE_FIXTURE(NslKdd, "NSL-KDD files are compared, and a set that is not the
   const Outcome other = blindsum(words("run", nsl, {"--set", "data.source=csv"}));
   CHECK(other.exit_code == 3);
   CHECK(other.err.find("neither train.csv nor train.csv.gz is there") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(NslKdd, "files that 'data synth' made are called synthetic wherever they go") {
+  const std::string mark = read_text_file(contest / "SYNTHETIC.txt");
+  std::istringstream lines(mark);
+  std::string line;
+  REQUIRE(std::getline(lines, line));
+  CHECK(line ==
+        "SYNTHETIC DATA, made by blindsum and no real traffic: seed 1, 40000 training and 20000 "
+        "test rows, table " +
+            digest_text(sha256(as_bytes(read_text_file(std::filesystem::current_path() /
+                                                       "shared/data/synthetic_table.txt")))));
+  for (const std::string file : {"kddcup.data_10_percent", "corrected"}) {
+    REQUIRE(std::getline(lines, line));
+    CHECK(line == (file == "corrected" ? "test " : "train ") +
+                      to_hex(sha256(as_bytes(read_text_file(contest / file)))));
+  }
+  CHECK_FALSE(std::getline(lines, line));
+
+  const auto run = [&](const std::filesystem::path& folder) {
+    const Outcome outcome = blindsum(words("run", folder, {"--set", "rounds=2"}));
+    REQUIRE_MESSAGE(outcome.exit_code == 0, outcome.err);
+    const bool warns =
+        outcome.err.find("WARNING: SYNTHETIC DATA is used, no real traffic") != std::string::npos;
+    const auto source = json::parse(outcome.out).at("data").get<std::string>();
+    CHECK(warns == (source == "synthetic"));
+    const auto result = std::filesystem::directory_iterator(out / folder.filename())->path();
+    CHECK(json::parse(read_text_file(result / "manifest.json")).at("data").at("source") == source);
+    const Outcome checked = blindsum({"data", "check", folder.string()});
+    CHECK(checked.exit_code == 0);
+    CHECK((checked.out.find("SYNTHETIC DATA") != std::string::npos) == warns);
+    return source;
+  };
+  CHECK(run(contest) == "synthetic");
+
+  // Files elsewhere, one file changed, and a mark that is not whole: nobody knows what they are.
+  const auto copy_to = [&](const char* name) {
+    const auto folder = dir.path() / name;
+    std::filesystem::copy(contest, folder);
+    return folder;
+  };
+  const auto moved = copy_to("moved");
+  CHECK(run(moved) == "synthetic");
+  const auto unmarked = copy_to("unmarked");
+  std::filesystem::remove(unmarked / "SYNTHETIC.txt");
+  CHECK(run(unmarked) == "kdd99-modified");
+  for (const char* file : {"kddcup.data_10_percent", "corrected"}) {
+    const auto changed = copy_to(file);
+    const std::string text = read_text_file(changed / file);
+    write_file_atomic(changed / file, text.substr(text.find('\n') + 1));
+    CHECK(run(changed) == "kdd99-modified");
+  }
+  const auto cut = copy_to("cut");
+  write_file_atomic(cut / "SYNTHETIC.txt", mark.substr(0, mark.size() - 1));
+  CHECK(run(cut) == "kdd99-modified");
+
+  // What a run made for itself is marked, too; and comparisons say what they are over.
+  const Outcome own = blindsum(run_words({"--set", "rounds=2", "--set", "runtime=memory"}));
+  REQUIRE_MESSAGE(own.exit_code == 0, own.err);
+  std::filesystem::path made;
+  for (const auto& folder : std::filesystem::directory_iterator(out)) {
+    if (std::filesystem::exists(folder.path() / "data")) made = folder.path() / "data";
+  }
+  CHECK(read_text_file(made / "SYNTHETIC.txt") == mark);
+  const Outcome compared =
+      blindsum({"compare", scenario.string(), "--baselines", "--data", contest.string(), "--out",
+                (out / "compared").string(), "--set", "rounds=2", "--set", "data.source=auto"});
+  REQUIRE_MESSAGE(compared.exit_code == 0, compared.err);
+  CHECK(compared.out.find(
+            "\ndata: SYNTHETIC data: the figures say nothing about real traffic\nrun ") !=
+        std::string::npos);
 }
 
 TEST_CASE_FIXTURE(NslKdd, "parties bring files of their own") {

@@ -2,6 +2,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -73,6 +74,12 @@ void add_check(CLI::App& verb, Job& job) {
       const data::Schema& schema = data::Schema::kdd99();
       check_file("train", files.train, schema, is_contest ? data::kTrainSha256 : "");
       check_file("test ", files.test, schema, is_contest ? data::kTestSha256 : "");
+      if (is_contest && data::is_marked_synthetic(*directory, data::text_sha256(files.train),
+                                                  data::text_sha256(files.test))) {
+        std::cout << "SYNTHETIC DATA, no real traffic: "
+                  << (std::filesystem::path(*directory) / data::kSyntheticMark).string()
+                  << " names these files\n";
+      }
       return 0;
     };
   });
@@ -139,8 +146,9 @@ void add_synth(CLI::App& verb, Job& job) {
       std::filesystem::create_directories(arguments->directory);
       const std::string table =
           arguments->table.empty() ? "" : read_text_file(arguments->table, std::size_t{16} << 20);
-      data::write_synthetic(arguments->directory, arguments->seed, arguments->sizes,
-                            arguments->table.empty() ? data::synthetic_table() : table);
+      const std::string_view used = arguments->table.empty() ? data::synthetic_table() : table;
+      data::write_synthetic(arguments->directory, arguments->seed, arguments->sizes, used);
+      data::mark_synthetic(arguments->directory, arguments->seed, arguments->sizes, used);
       std::cout << "synthetic KDD-like files in " << arguments->directory << "\n";
       return 0;
     };
