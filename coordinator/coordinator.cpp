@@ -223,7 +223,8 @@ void Coordinator::close_round(wire::MessageSink& sink) {
   const double collected_s = round_watch_.seconds();
   const report::Stopwatch watch;
   closed_ = wire::EncryptedAggregate{open_->round, open_->kind, open_->weights_hash,
-                                     aggregator_.contributions(), aggregator_.finish()};
+                                     aggregator_.contributions(),
+                                     wire::own_work([&] { return aggregator_.finish(); })};
   const double finish_s = watch.seconds();
   open_.reset();
 

@@ -121,13 +121,33 @@ void Party::on_round_start(const wire::RoundStart& start, wire::MessageSink& sin
       throw ProtocolError("round " + std::to_string(start.round) + " was started differently");
     }
   } else {
-    update_ = make_update(start);
+    RoundInputs inputs = read_inputs(start);
+    try {
+      update_ = make_update(start, std::move(inputs));
+    } catch (const Error& error) {
+      return fail(start.round, error, sink);
+    }
     is_update_counted_ = false;
   }
   send_update(sink);
 }
 
-wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
+Party::RoundInputs Party::read_inputs(const wire::RoundStart& start) {
+  RoundInputs inputs;
+  if (start.kind == wire::RoundKind::kStatistics) return inputs;
+  trainer_.standardise(statistics_from(start.statistics, trainer_.statistics()));
+  const auto& shape = trainer_.settings().shape;
+  ByteView weights = start.weights;
+  if (control_) {
+    const std::size_t size = std::min(weights.size(), sizeof(float) * shape.parameters());
+    inputs.control = model::parameters_from_bytes(weights.subspan(size), shape);
+    weights = weights.first(size);
+  }
+  inputs.parameters = model::parameters_from_bytes(weights, shape);
+  return inputs;
+}
+
+wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start, RoundInputs inputs) {
   report::RoundRecord record;
   record.round = start.round;
   record.role = to_string(wire::party_peer(config_.id));
@@ -140,18 +160,9 @@ wire::EncryptedUpdate Party::make_update(const wire::RoundStart& start) {
   if (is_statistics) {
     packed = encoder.pack(trainer_.statistics().values);
   } else {
-    trainer_.standardise(statistics_from(start.statistics, trainer_.statistics()));
-    const auto& shape = trainer_.settings().shape;
-    ByteView weights = start.weights;
-    model::Parameters control;  // of the server
-    if (control_) {
-      const std::size_t size = std::min(weights.size(), sizeof(float) * shape.parameters());
-      control = model::parameters_from_bytes(weights.subspan(size), shape);
-      weights = weights.first(size);
-    }
-    const auto parameters = model::parameters_from_bytes(weights, shape);
-    packed = trainer_.settings().privacy ? private_gradient(parameters, record)
-                                         : gradient(parameters, control, record);
+    packed = trainer_.settings().privacy
+                 ? private_gradient(inputs.parameters, record)
+                 : gradient(inputs.parameters, std::move(inputs.control), record);
     watch.restart();
   }
   const Digest context = round_context(config_.run, start.round, start.kind, config_.key_id,
@@ -194,18 +205,21 @@ crypto::PlaintextVector Party::gradient(const model::Parameters& parameters,
     for (std::size_t i = 0; i < control.size(); ++i) control[i] -= own[i];
   }
   const LocalUpdate local = trainer_.train(parameters, record.round, control);
+  const TrainerSettings& settings = trainer_.settings();
+  model::require_finite(settings.shape, settings.local, "the update", local.weighted);
+  record.phase_s["train"] = watch.restart();
+  crypto::Quantised quantised =
+      codec_.fixed_point().encode(local.weighted, config_.seed, config_.id, record.round);
+  count_clipped(quantised, record);
   if (control_) {
     // c_i⁺ = c_i − c + (w − w')/(steps · rate)
     std::vector<float> next(control.size());
     for (std::size_t i = 0; i < next.size(); ++i) {
       next[i] = static_cast<float>(local.direction[i] - static_cast<double>(control[i]));
     }
+    model::require_finite(settings.shape, settings.local, "the control variate", next);
     control_->propose(record.round, std::move(next));
   }
-  record.phase_s["train"] = watch.restart();
-  crypto::Quantised quantised =
-      codec_.fixed_point().encode(local.weighted, config_.seed, config_.id, record.round);
-  count_clipped(quantised, record);
   auto packed = codec_.pack_gradient(std::move(quantised.values), local.rows);
   record.phase_s["encode"] = watch.seconds();
   return packed;
@@ -250,6 +264,14 @@ void Party::on_reply(const wire::UpdateReply& reply, wire::MessageSink& sink) {
     default:
       if (control_ && !is_update_counted_) control_->refuse(reply.round);
   }
+}
+
+void Party::fail(std::uint32_t round, const Error& error, wire::MessageSink& sink) {
+  // A CryptoError of this role's own work is no sign of tampering.
+  const Fault fault = fault_of(error) == Fault::kIntegrity ? Fault::kRoleFailed : fault_of(error);
+  std::string reason = "round " + std::to_string(round) + ": " + error.what();
+  sink.send(wire::kKeyHolderPeer, wire::Abort{fault, reason});
+  end(fault, std::move(reason));
 }
 
 void Party::end(Fault fault, std::string reason) {

@@ -8,6 +8,7 @@
 
 #include "party/control_variate.h"
 #include "party/local_trainer.h"
+#include "shared/core/error.h"
 #include "shared/crypto/update_cipher.h"
 #include "shared/crypto/update_codec.h"
 #include "shared/report/records.h"
@@ -54,9 +55,15 @@ class Party : public wire::Session {
   void on_hello(const wire::Hello& hello, wire::MessageSink& sink);
   void on_round_start(const wire::RoundStart& start, wire::MessageSink& sink);
   void on_reply(const wire::UpdateReply& reply, wire::MessageSink& sink);
-  [[nodiscard]] wire::EncryptedUpdate make_update(const wire::RoundStart& start);
+  // RoundInputs is what a gradient round is computed from; `control` is SCAFFOLD's c, else empty.
+  struct RoundInputs {
+    model::Parameters parameters, control;
+  };
+  // read_inputs throws ProtocolError or DecodeError for what no honest key-holder sends.
+  [[nodiscard]] RoundInputs read_inputs(const wire::RoundStart& start);
+  [[nodiscard]] wire::EncryptedUpdate make_update(const wire::RoundStart& start,
+                                                  RoundInputs inputs);
   // The packed update of a gradient round; what it took is noted in `record`.
-  // `control` is SCAFFOLD's c; else empty.
   [[nodiscard]] crypto::PlaintextVector gradient(const model::Parameters& parameters,
                                                  model::Parameters control,
                                                  report::RoundRecord& record);
@@ -64,6 +71,8 @@ class Party : public wire::Session {
   [[nodiscard]] crypto::PlaintextVector private_gradient(const model::Parameters& parameters,
                                                          report::RoundRecord& record) const;
   void send_update(wire::MessageSink& sink);
+  // fail ends the session because its own work cannot be done, and tells the key-holder why.
+  void fail(std::uint32_t round, const Error& error, wire::MessageSink& sink);
   void end(Fault fault, std::string reason);
 
   PartyConfig config_;

@@ -212,7 +212,7 @@ void RecordOwner::on_request(const wire::Peer& from, const wire::RecordRequest& 
     for (std::size_t r = 0; r < numbers.size(); ++r) numbers[r] = inputs[r * set.inputs_each + i];
     role::Slots{is_packed ? config_.slot_bits : 64, false}.put(plaintexts[i], numbers);
   }
-  const auto ciphertexts = encryptor_.encrypt(plaintexts);
+  const auto ciphertexts = wire::own_work([&] { return encryptor_.encrypt(plaintexts); });
   encryptions_ += inputs.size();
   encrypt_s_ += watch.seconds();
   sink.send(from, wire::EncryptedRecords{request.part, request.first,

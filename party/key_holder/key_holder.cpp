@@ -186,8 +186,8 @@ void KeyHolder::handle(const wire::Peer& from, const wire::Body& body, wire::Mes
     if (from.id >= parties()) throw ProtocolError(to_string(from) + " is not enrolled");
     if (const auto* hello = std::get_if<wire::Hello>(&body)) return on_hello(from, *hello, sink);
     if (const auto* fault = std::get_if<wire::Abort>(&body)) {
-      spdlog::warn("peer={} left: {}", to_string(from), fault->reason);
-      return lose(from.id);
+      if (state_ == State::kParting) return lose(from.id);
+      return abort(fault->fault, to_string(from) + ": " + fault->reason, sink);
     }
   } else if (from == wire::kCoordinatorPeer) {
     if (const auto* aggregate = std::get_if<wire::EncryptedAggregate>(&body)) {
@@ -389,6 +389,9 @@ void KeyHolder::on_aggregate(const wire::EncryptedAggregate& aggregate, wire::Me
     return abort(Fault::kIntegrity, error.what(), sink);
   } catch (const StorageError& error) {
     return abort(Fault::kStorage, error.what(), sink);
+  } catch (const ConfigError& error) {
+    return abort(Fault::kUsage, "round " + std::to_string(aggregate.round) + ": " + error.what(),
+                 sink);
   }
 
   // The parties train on the new weights while this role evaluates them and writes its checkpoint.
@@ -560,6 +563,10 @@ void KeyHolder::take_gradient(const crypto::GradientSum& sum, std::uint32_t roun
   }
   for (double& value : direction) value *= scale.unit;
   optimizer_.step(parameters_, direction);
+  model::require_finite(config_.shape, config_.local, "the model", parameters_);
+  if (!control_.empty()) {
+    model::require_finite(config_.shape, config_.local, "the control variate", control_);
+  }
 }
 
 void KeyHolder::tell_everyone(const wire::Body& body, wire::MessageSink& sink) {

@@ -8,11 +8,13 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <string>
 #include <utility>
 
 #include <sys/resource.h>
 
 #include "party/local_trainer.h"
+#include "shared/core/error.h"
 #include "shared/core/hash.h"
 #include "shared/data/partition.h"
 #include "shared/model/optimizer.h"
@@ -32,6 +34,10 @@ double peak_rss_mib() {
   struct rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+std::string in_round(std::uint32_t round, const Error& error) {
+  return "round " + std::to_string(round) + ": " + error.what();
 }
 
 party::TrainerSettings trainer_settings(const settings::Settings& settings, std::uint32_t party) {
@@ -62,7 +68,8 @@ class Rounds {
         optimizer_(role::optimizer_of(settings), parameters_.size(), settings.rounds) {}
 
   // step adds the updates of the parties that the round asks, in their order: the sum does not
-  // depend on threads. Returns who was asked, as indices of trainers.
+  // depend on threads. Returns who was asked, as indices of trainers. Throws ConfigError when
+  // values are no longer finite.
   std::vector<std::uint32_t> step(std::span<const party::LocalTrainer> trainers,
                                   const data::Statistics& joint, std::uint32_t round,
                                   ThreadPool& pool) {
@@ -81,9 +88,11 @@ class Rounds {
     }
     const double weight = static_cast<double>(rows) / scale.rows;
     for (double& value : direction) value /= weight;
+    model::require_finite(shape_, local_, "the update", direction);
     if (is_scaffold()) move_controls(asked, updates, direction, all);
     for (double& value : direction) value *= scale.unit;
     optimizer_.step(parameters_, direction);
+    model::require_finite(shape_, local_, "the model", parameters_);
     return asked;
   }
 
@@ -163,9 +172,14 @@ Training train_together(const char* name, const settings::Settings& settings,
     record.round = round;
     record.role = name;
     report::Stopwatch watch;
-    for (const std::uint32_t asked : rounds.step(trainers, statistics, round, pool)) {
-      const std::uint32_t party = trainers[asked].settings().party;
-      if (party != kCentralizedParty) record.contributors.push_back(party);
+    try {
+      for (const std::uint32_t asked : rounds.step(trainers, statistics, round, pool)) {
+        const std::uint32_t party = trainers[asked].settings().party;
+        if (party != kCentralizedParty) record.contributors.push_back(party);
+      }
+    } catch (const ConfigError& error) {
+      training.ending = {Fault::kUsage, in_round(round, error)};
+      break;
     }
     record.phase_s["train"] = watch.restart();
     if (round == settings.rounds || round % settings.evaluate_every == 0) {
@@ -181,7 +195,10 @@ Training train_together(const char* name, const settings::Settings& settings,
   progress.end();
   figures.train_s = train_watch.seconds();
   figures.wall_s = figures.data_s + figures.train_s;
-  if (round < settings.rounds) training.ending = {Fault::kInterrupted, kInterrupted};
+  const bool has_failed = training.ending.fault != Fault::kNone;
+  if (!has_failed && round < settings.rounds) {
+    training.ending = {Fault::kInterrupted, kInterrupted};
+  }
   training.parameters = rounds.parameters();
   training.records.ends.push_back(
       {{"role", name}, {"peak_rss_mib", peak_rss_mib()}, {"model_digest", rounds.digest()}});
@@ -392,6 +409,7 @@ AloneTraining train_alone(const settings::Settings& given, const Workload& workl
   std::vector<Alone> parties(settings.parties);
   std::mutex mutex;  // guards what follows, and the progress
   std::uint64_t done = 0;
+  std::map<std::uint32_t, std::string> failures;  // by party
   const auto count_step = [&] {
     const std::lock_guard lock(mutex);
     if (++done % settings.parties == 0) {
@@ -416,7 +434,13 @@ AloneTraining train_alone(const settings::Settings& given, const Workload& workl
     Rounds rounds(settings);
     report::Stopwatch watch;
     for (std::uint32_t round = 1; round <= settings.rounds && !stop; ++round) {
-      rounds.step(trainer, own, round, self);
+      try {
+        rounds.step(trainer, own, round, self);
+      } catch (const ConfigError& error) {
+        const std::lock_guard lock(mutex);
+        failures[party] = in_round(round, error);
+        return;
+      }
       const bool is_last = round == settings.rounds;
       if (is_last || round % evaluate_every == 0) {
         report::RoundRecord record;
@@ -449,7 +473,10 @@ AloneTraining train_alone(const settings::Settings& given, const Workload& workl
   AloneTraining training;
   Records means;
   means.ends.push_back({{"role", "local"}, {"peak_rss_mib", peak_rss_mib()}});
-  if (done < steps) {
+  if (!failures.empty()) {
+    const auto& [party, reason] = *failures.begin();
+    training.ending = {Fault::kUsage, "party " + std::to_string(party) + ": " + reason};
+  } else if (done < steps) {
     training.ending = {Fault::kInterrupted, kInterrupted};
   } else {
     for (std::size_t i = 0; i < parties[0].records.size(); ++i) {

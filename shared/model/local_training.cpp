@@ -1,6 +1,7 @@
 #include "shared/model/local_training.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <string>
 
@@ -63,6 +64,23 @@ double local_rate(const LocalSettings& settings, std::uint32_t round) {
   return scheduled_rate(settings.schedule, settings.rate, round, settings.rounds);
 }
 
+template <class Value>
+void require_finite_values(const Shape& shape, const LocalSettings& settings, std::string_view what,
+                           std::span<const Value> values) {
+  std::size_t layer = 0;
+  for (const auto& [in, out] : shape.layers()) {
+    ++layer;
+    const std::size_t count = std::min((in + 1) * out, values.size());
+    if (!std::ranges::all_of(values.first(count), [](Value v) { return std::isfinite(v); })) {
+      const bool has_steps = settings.algorithm != Algorithm::kFedSgd;
+      throw ConfigError("training diverged: " + std::string(what) + " of layer " +
+                        std::to_string(layer) + " is not finite; lower " +
+                        (has_steps ? "local.rate or server.rate" : "server.rate"));
+    }
+    values = values.subspan(count);
+  }
+}
+
 }  // namespace
 
 std::string_view to_string(Algorithm algorithm) { return kAlgorithms.word(algorithm); }
@@ -123,6 +141,16 @@ LocalWork train_locally(const Shape& shape, const Parameters& parameters,
   work.rows = static_cast<std::uint32_t>(
       has_epochs ? dataset.rows : std::min<std::size_t>(dataset.rows, scale.rows));
   return work;
+}
+
+void require_finite(const Shape& shape, const LocalSettings& settings, std::string_view what,
+                    std::span<const double> values) {
+  require_finite_values(shape, settings, what, values);
+}
+
+void require_finite(const Shape& shape, const LocalSettings& settings, std::string_view what,
+                    std::span<const float> values) {
+  require_finite_values(shape, settings, what, values);
 }
 
 std::vector<std::uint32_t> sampled_parties(std::uint32_t parties, std::uint32_t sample,

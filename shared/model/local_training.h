@@ -77,6 +77,14 @@ struct LocalWork {
                                       std::uint64_t seed, std::uint32_t party, std::uint32_t round,
                                       std::span<const float> correction = {});
 
+// require_finite throws ConfigError when one of `values`, in the order of the parameters, is not a
+// finite number: training has diverged. The message names `what` they are ("the
+// update"), the layer (from 1), and the keys to lower.
+void require_finite(const Shape& shape, const LocalSettings& settings, std::string_view what,
+                    std::span<const double> values);
+void require_finite(const Shape& shape, const LocalSettings& settings, std::string_view what,
+                    std::span<const float> values);
+
 // sampled_parties draws, ascending, the `sample` of `parties` that a round asks: all when sample is
 // 0 or not less than parties. Deterministic in (seed, round).
 [[nodiscard]] std::vector<std::uint32_t> sampled_parties(std::uint32_t parties,

@@ -154,7 +154,10 @@ ClippedSum clipped_sum_of(const Shape& shape, const Parameters& parameters,
     double square = 0;
     for (const double value : gradient) square += value * value;
     const double norm = std::sqrt(square);
-    if (!std::isfinite(norm)) throw Error("the gradient of a row is not finite");
+    if (!std::isfinite(norm)) {
+      throw ConfigError(
+          "training diverged: the gradient of a row is not finite; lower server.rate");
+    }
     // A hair less than the bound, for what the norm itself was rounded by.
     constexpr double kLess = 1 - 0x1p-40;
     const bool is_longer = norm > clip;

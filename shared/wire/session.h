@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 
+#include "shared/core/error.h"
 #include "shared/wire/messages.h"
 
 namespace blindsum::wire {
@@ -22,6 +23,24 @@ class MessageSink {
   [[nodiscard]] virtual TimeMs now() const = 0;
 };
 
+// own_work runs a session's own work within handle and returns its result. A ProtocolError,
+// DecodeError or CryptoError of it becomes an Error, which ends the role: no peer is to blame. A
+// KeyError stays what it is.
+template <class Work>
+auto own_work(const Work& work) {
+  try {
+    return work();
+  } catch (const KeyError&) {
+    throw;
+  } catch (const ProtocolError& error) {
+    throw Error(error.what());
+  } catch (const DecodeError& error) {
+    throw Error(error.what());
+  } catch (const CryptoError& error) {
+    throw Error(error.what());
+  }
+}
+
 // Session is one role's part in one run. The driver calls start once, then handle, on_deadline
 // and work_ahead in any order, all from one thread, until finished.
 class Session {
@@ -31,7 +50,8 @@ class Session {
 
   // handle takes one message of the authenticated peer `from`. A ProtocolError, DecodeError or
   // CryptoError means that the message was bad and the session is as it was: the driver counts it,
-  // warns, and goes on. Other exceptions end the run.
+  // warns, and goes on. Other exceptions end the run. What the session itself cannot do is not the
+  // peer's fault: see own_work.
   virtual void handle(const Peer& from, const Body& body, MessageSink& sink) = 0;
 
   // next_deadline is when on_deadline wants to be called, if ever.

@@ -424,6 +424,33 @@ TEST_CASE_FIXTURE(Fixture, "in-process runs stop when asked to") {
   CHECK(alone.parties.empty());
 }
 
+TEST_CASE_FIXTURE(Fixture, "a training in floating point that diverges ends with its round") {
+  settings.algorithm = "fedavg";
+  settings.server = {"sgd", 1, "constant"};
+  settings.local.steps = 60;
+  settings.local.rate = 100;
+  const Workload workload = load_workload(settings, source());
+  const Training together = train_federated_float(settings, workload, progress, kNeverStop);
+  CHECK(together.ending.fault == Fault::kUsage);
+  CHECK(together.ending.reason ==
+        "round 1: training diverged: the update of layer 1 is not finite; lower local.rate or "
+        "server.rate");
+  CHECK(together.summary["status"] == "usage");
+  CHECK(together.summary["reason"] == together.ending.reason);
+  CHECK(together.records.rounds.empty());
+
+  settings.algorithm = "fedsgd";
+  settings.server = {"sgd", 1e38, "constant"};
+  const AloneTraining alone = train_alone(settings, workload, progress, kNeverStop);
+  CHECK(alone.ending.fault == Fault::kUsage);
+  CHECK(alone.ending.reason.starts_with("party 0: round "));
+  CHECK(alone.ending.reason.ends_with("is not finite; lower server.rate"));
+  CHECK(alone.parties.empty());
+  const Training pile = train_centralized(settings, workload, progress, kNeverStop);
+  CHECK(pile.ending.fault == Fault::kUsage);
+  CHECK(pile.ending.reason.ends_with("is not finite; lower server.rate"));
+}
+
 TEST_CASE_FIXTURE(Fixture, "sanity rows say their rule in the units of the records") {
   using test::kNormalRow;
   using test::kSmurfRow;

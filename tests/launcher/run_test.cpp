@@ -270,6 +270,29 @@ TEST_CASE("a party that fails at its start names the run in its own words") {
   CHECK(watch.seconds() < 20);
 }
 
+TEST_CASE("a run whose training diverges ends with the round and what to lower") {
+  const test::TempDir folder;
+  for (const char* runtime : {"memory", "processes"}) {
+    CAPTURE(runtime);
+    RunOptions options = small_options(folder.path() / runtime);
+    options.settings.runtime = runtime;
+    options.settings.algorithm = "fedavg";
+    options.settings.server = {"sgd", 1, "constant"};
+    options.settings.local.steps = 60;
+    options.settings.local.rate = 100;
+    const report::Stopwatch watch;
+    const RunResult result = run(options);
+    CHECK(result.ending.fault == Fault::kUsage);
+    CHECK(result.ending.reason.find("party") != std::string::npos);
+    CHECK(result.ending.reason.ends_with(
+        ": round 1: training diverged: the update of layer 1 is not finite; lower local.rate or "
+        "server.rate"));
+    CHECK(result.summary["status"] == "usage");
+    CHECK(result.summary["final"].is_null());
+    CHECK(watch.seconds() < 30);
+  }
+}
+
 TEST_CASE("a stop that is asked for while a thousand parties start is heard at once") {
   const test::TempDir folder;
   RunOptions options = small_options(folder.path() / "run");

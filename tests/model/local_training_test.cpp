@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <string>
 
 #include <doctest/doctest.h>
 
@@ -164,6 +165,38 @@ TEST_CASE("a small shard weighs what it has, and no other size of correction is 
   CHECK_THROWS_AS((void)train_locally(kShape, start, data, kWeights, settings, scale, 7, 2, 1,
                                       std::vector<float>(3)),
                   Error);
+}
+
+TEST_CASE("values that are not finite are a ConfigError with their layer and what to lower") {
+  const std::size_t first = 6 * 3;  // parameters of layer 1 of kShape; 4 · 3 of layer 2
+  LocalSettings settings;
+  const auto refusal_of = [&](const auto& values) {
+    try {
+      require_finite(kShape, settings, "the update", values);
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  for (const double wrong : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+    for (const std::size_t at : {std::size_t{0}, first - 1, first, first + 11}) {
+      CAPTURE(at);
+      settings.algorithm = Algorithm::kFedSgd;
+      std::vector<double> values(kShape.parameters(), 1e300);
+      CHECK(refusal_of(values).empty());
+      values[at] = wrong;
+      const std::string layer = at < first ? "1" : "2";
+      const std::string what =
+          "training diverged: the update of layer " + layer + " is not finite; lower ";
+      CHECK(refusal_of(values) == what + "server.rate");
+      settings.algorithm = Algorithm::kFedAvg;
+      CHECK(refusal_of(values) == what + "local.rate or server.rate");
+      Parameters parameters(kShape.parameters(), 1e38F);
+      CHECK(refusal_of(parameters).empty());
+      parameters[at] = static_cast<float>(wrong);
+      CHECK(refusal_of(parameters) == what + "local.rate or server.rate");
+    }
+  }
 }
 
 TEST_CASE("a sample has its size, differs by round and seed, and asks everyone alike") {

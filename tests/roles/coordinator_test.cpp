@@ -1,6 +1,7 @@
 #include "coordinator/coordinator.h"
 
 #include <algorithm>
+#include <string>
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -113,6 +114,43 @@ TEST_CASE("refused and late updates are recorded once a party and round, repeate
   }
   CHECK(events == std::vector<std::string>{"update_refused party-0 0", "late_update party-3 0",
                                            "late_update party-3 1"});
+}
+
+// BrokenAccumulator cannot finish a sum.
+class BrokenAccumulator : public crypto::UpdateAccumulator {
+ public:
+  void reset(std::size_t chunks) override { sum_->reset(chunks); }
+  void add(ByteView payload) override { sum_->add(payload); }
+  [[nodiscard]] Bytes finish() override { throw CryptoError("no randomness"); }
+  bool prepare(std::size_t) override { return false; }
+
+ private:
+  std::unique_ptr<crypto::UpdateAccumulator> sum_ = crypto::make_plain_accumulator(kLimbs);
+};
+
+TEST_CASE("a sum that the coordinator cannot finish is not blamed on the last party to come") {
+  Fixture f;
+  Coordinator coordinator({kRun, f.cohort.signing_keys(), 3, kRounds, Digest{}, kCodec, 1, 1, 100},
+                          std::make_unique<BrokenAccumulator>(), f.records);
+  coordinator.start(f.sink);
+  coordinator.handle(wire::kKeyHolderPeer,
+                     wire::RoundOpen{0, wire::RoundKind::kStatistics, kWeights, 1, 5000, {0, 1, 2}},
+                     f.sink);
+  for (const std::uint32_t party : {0, 1, 2}) {
+    auto update = Fixture::update(0, 1);
+    f.cohort.sign(update, kRun, party);
+    if (party < 2) {
+      coordinator.handle(wire::party_peer(party), update, f.sink);
+      continue;
+    }
+    try {
+      coordinator.handle(wire::party_peer(party), update, f.sink);
+      FAIL("nothing was thrown");
+    } catch (const Error& error) {
+      CHECK(fault_of(error) == Fault::kRoleFailed);
+      CHECK(std::string(error.what()) == "no randomness");
+    }
+  }
 }
 
 TEST_CASE(

@@ -73,6 +73,27 @@ TEST_CASE("below the quorum the run ends with quorum_lost for everyone") {
   CHECK(federation.coordinator().fault() == Fault::kQuorumLost);
 }
 
+TEST_CASE("a federation whose parties diverge ends for everyone, with the round and the remedy") {
+  test::FederationOptions options;
+  options.local.algorithm = model::Algorithm::kFedAvg;
+  options.local.rate = 1e38;
+  test::Federation federation(options);
+  std::size_t rejected = 0;
+  federation.link().on_rejected = [&](std::string_view, std::string_view) { ++rejected; };
+  REQUIRE(federation.run());
+  const std::string reason =
+      "round 1: training diverged: the update of layer 1 is not finite; lower local.rate or "
+      "server.rate";
+  CHECK(federation.key_holder().fault() == Fault::kUsage);
+  CHECK(federation.key_holder().reason() == "party-0: " + reason);
+  CHECK(federation.coordinator().fault() == Fault::kUsage);
+  for (std::uint32_t id = 0; id < options.parties; ++id) {
+    CHECK(federation.party(id).fault() == Fault::kUsage);
+  }
+  CHECK(federation.party(0).reason() == reason);
+  CHECK(rejected == 0);
+}
+
 TEST_CASE("the coordinator never receives weights, statistics or a plaintext label") {
   test::FederationOptions options;
   options.key = &test::key_2048();

@@ -1,6 +1,7 @@
 #include "party/key_holder/key_holder.h"
 
 #include <algorithm>
+#include <functional>
 
 #include <doctest/doctest.h>
 
@@ -104,15 +105,17 @@ struct Fixture {
   std::size_t opened = 0;
   crypto::UpdateCodec codec = make_codec();
   data::RecordTable table = synthetic_records();
+  std::function<void(KeyHolderConfig&)> change = [](KeyHolderConfig&) {};  // of the next holder
   std::unique_ptr<KeyHolder> owned = make_holder();
   KeyHolder& holder = *owned;
 
   Fixture() { holder.start(sink); }
 
   [[nodiscard]] std::unique_ptr<KeyHolder> make_holder() {
+    KeyHolderConfig config = make_config(cohort);
+    change(config);
     return std::make_unique<KeyHolder>(
-        make_config(cohort), codec,
-        std::make_unique<CountingOpener>(codec.plaintext_limbs(), opened),
+        std::move(config), codec, std::make_unique<CountingOpener>(codec.plaintext_limbs(), opened),
         std::make_unique<MemoryStore>(kept), table, pool, records);
   }
   void hello(std::uint32_t party, std::uint32_t round = wire::kNoRound) {
@@ -381,6 +384,40 @@ TEST_CASE("a key-holder that starts again goes on where it was, and says the sam
   CHECK(again->parameters() == f.holder.parameters());
 }
 
+TEST_CASE("a party that ends by itself ends the run, and everybody is told whose fault it was") {
+  Fixture f;
+  f.all_ready();
+  f.deliver(f.statistics_aggregate());
+  f.sink.sent.clear();
+  f.holder.handle(wire::party_peer(2), wire::Abort{Fault::kUsage, "round 1: it diverged"}, f.sink);
+  REQUIRE(f.holder.finished());
+  CHECK(f.holder.fault() == Fault::kUsage);
+  CHECK(f.holder.reason() == "party-2: round 1: it diverged");
+  REQUIRE(f.sink.sent.size() == 1 + kParties);
+  for (const auto& [to, body] : f.sink.sent) {
+    CHECK(std::get<wire::Abort>(body).fault == Fault::kUsage);
+    CHECK(std::get<wire::Abort>(body).reason == "party-2: round 1: it diverged");
+  }
+}
+
+TEST_CASE("a model that is no longer finite ends the run with its round, and is not sent") {
+  Fixture f;
+  f.change = [](KeyHolderConfig& config) {
+    config.optimizer = {model::OptimizerKind::kSgd, 1e50, model::Schedule::kConstant};
+  };
+  const auto holder = f.make_holder();
+  holder->start(f.sink);
+  for (std::uint32_t party = 0; party < kParties; ++party) f.hello(*holder, party);
+  holder->handle(wire::kCoordinatorPeer, f.statistics_aggregate(), f.sink);
+  f.sink.sent.clear();
+  holder->handle(wire::kCoordinatorPeer, f.gradient_aggregate(), f.sink);
+  REQUIRE(holder->finished());
+  CHECK(holder->fault() == Fault::kUsage);
+  CHECK(holder->reason() ==
+        "round 1: training diverged: the model of layer 1 is not finite; lower server.rate");
+  for (const auto& [to, body] : f.sink.sent) CHECK(std::holds_alternative<wire::Abort>(body));
+}
+
 TEST_CASE("a key-holder that finds all rounds over tells everybody who asks, and ends") {
   Fixture f;
   f.all_ready();
@@ -407,6 +444,8 @@ TEST_CASE("a key-holder that finds all rounds over tells everybody who asks, and
 
   const auto alone = f.make_holder();
   alone->start(f.sink);
+  alone->handle(wire::party_peer(0), wire::Abort{Fault::kData, "too late to matter"}, f.sink);
+  CHECK_FALSE(alone->finished());
   f.sink.time = alone->next_deadline().value();
   alone->on_deadline(f.sink);
   REQUIRE(alone->finished());

@@ -299,6 +299,67 @@ TEST_CASE("a party that hears of a round that it was not started for says so") {
       ProtocolError);
 }
 
+// BrokenSealer cannot do its work.
+class BrokenSealer : public crypto::UpdateSealer {
+ public:
+  [[nodiscard]] Bytes seal(const crypto::PlaintextVector&) override {
+    throw CryptoError("no randomness");
+  }
+  bool prepare(std::size_t) override { return false; }
+  [[nodiscard]] crypto::TableInfo table() const override { return {}; }
+  [[nodiscard]] std::size_t bytes_each() const override { return 0; }
+};
+
+// check_own_fault: the party has ended by itself, and told the key-holder alone why.
+void check_own_fault(const Party& party, test::RecordingSink& sink, Fault fault,
+                     const std::string& reason) {
+  REQUIRE(party.finished());
+  CHECK(party.fault() == fault);
+  CHECK(party.reason() == reason);
+  REQUIRE(sink.sent.size() == 1);
+  CHECK(sink.sent[0].first == wire::kKeyHolderPeer);
+  const auto* told = std::get_if<wire::Abort>(&sink.sent[0].second);
+  REQUIRE(told != nullptr);
+  CHECK(told->fault == fault);
+  CHECK(told->reason == reason);
+}
+
+TEST_CASE("a party whose training diverges ends, says in which round and what to lower") {
+  Fixture f;
+  const test::TempDir folder;
+  for (const auto algorithm : {model::Algorithm::kFedAvg, model::Algorithm::kScaffold}) {
+    CAPTURE(to_string(algorithm));
+    model::LocalSettings local{algorithm, 32};
+    local.rate = 1e38;  // the first step leaves float32
+    const auto file = folder.path() / "control";
+    Party party({kRun, 1, 9, 3, Digest{}, 100, file}, f.cohort.keys_of(1), f.codec,
+                LocalTrainer({1, 9, kShape, model::ClassWeights::kSqrt, local}, f.table),
+                crypto::make_plain_sealer(f.codec.plaintext_limbs()), f.records);
+    party.start(f.sink);
+    wire::RoundStart start = f.gradient_round(2);
+    if (algorithm == model::Algorithm::kScaffold) {
+      start.weights.resize(2 * start.weights.size(), 0);
+      start.weights_hash = wire::weights_hash_of(start.weights, start.statistics);
+    }
+    f.sink.sent.clear();
+    CHECK_NOTHROW(party.handle(wire::kKeyHolderPeer, start, f.sink));
+    check_own_fault(party, f.sink, Fault::kUsage,
+                    "round 2: training diverged: the update of layer 1 is not finite; lower "
+                    "local.rate or server.rate");
+    CHECK_FALSE(std::filesystem::exists(file));  // nothing is kept of it
+  }
+}
+
+TEST_CASE("what a party itself cannot do is its own fault, not the key-holder's") {
+  Fixture f;
+  Party party({kRun, 1, 9, 3, Digest{}, 100}, f.cohort.keys_of(1), f.codec,
+              LocalTrainer({1, 9, kShape}, f.table), std::make_unique<BrokenSealer>(), f.records);
+  party.start(f.sink);
+  f.sink.sent.clear();
+  CHECK_NOTHROW(party.handle(wire::kKeyHolderPeer, f.statistics_round(), f.sink));
+  check_own_fault(party, f.sink, Fault::kRoleFailed, "round 0: no randomness");
+}
+
 TEST_CASE("a silent key-holder ends the run at the idle deadline") {
   Fixture f;
   f.sink.time += 100'000;
