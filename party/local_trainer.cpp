@@ -36,9 +36,8 @@ LocalUpdate LocalTrainer::train(const model::Parameters& parameters, std::uint32
                            scale, settings_.seed, settings_.party, round, correction);
   LocalUpdate update;
   update.rows = work.rows;
-  if (settings_.local.algorithm == model::Algorithm::kScaffold) update.direction = work.direction;
-  const double weight = static_cast<double>(work.rows) / scale.rows;
-  for (double& value : work.direction) value *= weight;
+  update.weight = static_cast<double>(work.rows) / scale.rows;
+  for (double& value : work.direction) value *= update.weight;
   update.weighted = std::move(work.direction);
   return update;
 }

@@ -34,11 +34,11 @@ struct TrainerSettings {
 };
 
 // LocalUpdate is what a party contributes to a round: its direction (see model::LocalWork) times
-// rows / scale.rows, and the rows. Summed over parties, Σ weighted / (Σ rows / scale.rows) is the
+// its weight, rows / scale.rows, and the rows. Summed over parties, Σ weighted / Σ weight is the
 // mean direction.
 struct LocalUpdate {
   std::vector<double> weighted;
-  std::vector<double> direction;  // of SCAFFOLD alone: not weighted
+  double weight = 1;
   std::uint32_t rows = 0;
 };
 

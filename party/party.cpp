@@ -212,10 +212,12 @@ crypto::PlaintextVector Party::gradient(const model::Parameters& parameters,
       codec_.fixed_point().encode(local.weighted, config_.seed, config_.id, record.round);
   count_clipped(quantised, record);
   if (control_) {
-    // c_i⁺ = c_i − c + (w − w')/(steps · rate)
+    // c_i⁺ = c_i − c + (w − w')/(steps · rate), the last as it is sent: cut and rounded, or c would
+    // not be the mean of all c_i.
     std::vector<float> next(control.size());
     for (std::size_t i = 0; i < next.size(); ++i) {
-      next[i] = static_cast<float>(local.direction[i] - static_cast<double>(control[i]));
+      const double sent = codec_.fixed_point().decode(quantised.values[i]) / local.weight;
+      next[i] = static_cast<float>(sent - static_cast<double>(control[i]));
     }
     model::require_finite(settings.shape, settings.local, "the control variate", next);
     control_->propose(record.round, std::move(next));

@@ -120,7 +120,8 @@ class Rounds {
     for (std::size_t k = 0; k < asked.size(); ++k) {
       std::vector<float> next = correction_of(asked[k]);
       for (std::size_t i = 0; i < next.size(); ++i) {
-        next[i] = static_cast<float>(updates[k].direction[i] - static_cast<double>(next[i]));
+        next[i] = static_cast<float>(updates[k].weighted[i] / updates[k].weight -
+                                     static_cast<double>(next[i]));
       }
       controls_[asked[k]] = std::move(next);
     }

@@ -1,6 +1,7 @@
 // Every algorithm as a federation: encrypted against plain, samples, early ends.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 #include <set>
 #include <string>
@@ -10,8 +11,10 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "party/control_variate.h"
 #include "shared/core/error.h"
 #include "shared/report/records.h"
+#include "shared/wire/codec.h"
 #include "tests/support/federation.h"
 #include "tests/support/test_keys.h"
 
@@ -136,6 +139,55 @@ std::vector<report::RoundRecord> rounds_of(const test::Federation& federation) {
     }
   }
   return rounds;
+}
+
+// c = Σ w_i c_i / Σ w_i, where w_i are the rows that parties count for, holds before the first
+// round and must hold after each: else the corrections c − c_i do not cancel and drive the steps
+// off.
+TEST_CASE("under scaffold c stays the mean of all c_i, whatever is clipped") {
+  test::FederationOptions options = options_for(Algorithm::kScaffold);
+  options.rounds = 12;
+  options.clip = 0.02;
+  options.partition = {data::PartitionKind::kDirichlet, 0.1};
+  options.keeps_controls = true;
+  options.keeps_records = true;
+  const test::FederationData data = test::make_data(options);
+  options.data = &data;
+  test::Federation federation(options);
+  model::Parameters control;
+  federation.link().tamper = [&](const wire::Peer&, const wire::Peer&, Bytes bytes) {
+    const wire::Message message = wire::decode(bytes, {});
+    if (const auto* start = std::get_if<wire::RoundStart>(&message.body);
+        start != nullptr && start->round == options.rounds) {
+      const ByteView weights = start->weights;
+      control = model::parameters_from_bytes(weights.subspan(weights.size() / 2), options.shape);
+    }
+    return std::vector<wire::MemoryLink::Delivery>{{0, std::move(bytes)}};
+  };
+  REQUIRE(federation.run());
+  REQUIRE(federation.key_holder().fault() == Fault::kNone);
+  REQUIRE(control.size() == options.shape.parameters());
+
+  std::vector<double> mean(control.size(), 0.0);
+  double all = 0;
+  for (std::uint32_t id = 0; id < options.parties; ++id) {
+    const std::string name = "party-" + std::to_string(id);
+    const std::size_t most = options.local.steps * options.local.batch_rows;
+    const auto rows = static_cast<double>(std::min(data.shards[id].rows, most));
+    party::ControlVariate own(federation.run_id(), id, control.size(),
+                              federation.folder() / (name + ".control"));
+    const std::vector<float>& values = own.at_round(options.rounds);
+    for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += rows * double{values[i]};
+    all += rows;
+    std::uint64_t clipped = 0;
+    for (const auto& line : report::read_records(federation.folder() / (name + ".jsonl"))) {
+      clipped += report::round_record_from_json(line).clipped_values;
+    }
+    CHECK(clipped > 0);
+  }
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    REQUIRE(std::abs(mean[i] / all - double{control[i]}) < 1e-6);
+  }
 }
 
 TEST_CASE("a round asks its sample, and nobody else") {

@@ -360,6 +360,49 @@ TEST_CASE("what a party itself cannot do is its own fault, not the key-holder's"
   check_own_fault(party, f.sink, Fault::kRoleFailed, "round 0: no randomness");
 }
 
+// Karimireddy et al. 2020, option II, with what the key-holder gets to see of (w − w')/(steps ·
+// rate): cut to the clip.
+TEST_CASE("a control variate is made of the update as it was sent") {
+  Fixture f;
+  crypto::CodecSettings codec_settings = f.codec.settings();
+  codec_settings.clip = 0.003;
+  codec_settings.bits = 12;
+  const crypto::UpdateCodec codec(codec_settings);
+  const test::TempDir folder;
+  const auto file = folder.path() / "control";
+  model::LocalSettings local{model::Algorithm::kScaffold, 128, 4};
+  Party party({kRun, 1, 9, 3, Digest{}, 100, file}, f.cohort.keys_of(1), codec,
+              LocalTrainer({1, 9, kShape, model::ClassWeights::kSqrt, local}, f.table),
+              crypto::make_plain_sealer(codec.plaintext_limbs()), f.records);
+  party.start(f.sink);
+  std::vector<double> own(kShape.parameters(), 0.0);  // c_i
+  for (std::uint32_t round = 1; round <= 3; ++round) {
+    wire::RoundStart start = f.gradient_round(round);
+    const model::Parameters control = model::initial_parameters(kShape, 100 + round);
+    const Bytes bytes = model::parameters_to_bytes(control);
+    start.weights.insert(start.weights.end(), bytes.begin(), bytes.end());
+    start.weights_hash = wire::weights_hash_of(start.weights, start.statistics);
+    party.handle(wire::kKeyHolderPeer, start, f.sink);
+    const auto sent = f.sink.take_last<wire::EncryptedUpdate>();
+    REQUIRE(sent);
+    const auto sum =
+        codec.unpack_gradient(crypto::make_plain_opener(codec.plaintext_limbs())
+                                  ->open(sent->second.payload, codec.gradient().plaintexts()),
+                              1);
+    REQUIRE(sum.rows == 300);  // of the 512 that four steps may use
+    const std::int64_t most = codec.fixed_point().max_abs();
+    CHECK(std::ranges::count_if(sum.values, [&](auto v) { return std::abs(v) == most; }) > 100);
+    ControlVariate kept(kRun, 1, kShape.parameters(), file);
+    const std::vector<float>& next = kept.at_round(round + 1);
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      const double direction =
+          static_cast<double>(sum.values[i]) / static_cast<double>(most) * 0.003 / (300.0 / 512);
+      own[i] += direction - double{control[i]};
+      REQUIRE(double{next[i]} == doctest::Approx(own[i]).epsilon(1e-5));
+    }
+  }
+}
+
 TEST_CASE("a silent key-holder ends the run at the idle deadline") {
   Fixture f;
   f.sink.time += 100'000;

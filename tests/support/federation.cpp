@@ -113,6 +113,9 @@ Federation::Federation(const FederationOptions& options) : pool_(options.threads
     config.seed = options.seed;
     config.rounds = options.rounds;
     config.key_id = key_id;
+    if (options.keeps_controls) {
+      config.state = folder_.path() / ("party-" + std::to_string(id) + ".control");
+    }
     parties_.push_back(std::make_unique<party::Party>(
         config, cohort.keys_of(id), codec, party::LocalTrainer(trainer, read.shards.at(id)),
         options.key != nullptr

@@ -50,6 +50,7 @@ struct FederationOptions {
   std::uint32_t sample = 0, extra = 0;
   key_holder::KeyHolderConfig::Stop stop;
   bool keeps_records = true;
+  bool keeps_controls = false;           // of scaffold, in folder()
   const FederationData* data = nullptr;  // of make_data with the same options, to save the time
   const Cohort* cohort = nullptr;        // of so many parties; else fresh keys
   // Puts another opener in the key-holder's place.
