@@ -603,6 +603,9 @@ void require_consistent(const Settings& settings) {
               std::to_string(sampling.parties + sampling.extra) + " of " +
               std::to_string(settings.parties) + " parties");
   require(sampling.extra == 0 || sampling.parties > 0, "sampling.extra goes with sampling.parties");
+  require(algorithm != "scaffold" || settings.local.epochs == 0,
+          "algorithm scaffold goes with local.steps, not with local.epochs: its control variates "
+          "need the same number of steps of every party; use local.epochs 0");
   require(settings.privacy.noise == 0 || algorithm == "fedsgd",
           "privacy.noise goes with algorithm fedsgd, not " + algorithm);
   const Settings::Data& data = settings.data;

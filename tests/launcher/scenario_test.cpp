@@ -149,6 +149,9 @@ TEST_CASE("values that exclude each other are refused with both names") {
   CHECK(refusal("sampling: {extra: 2}\n") == "x.yaml: sampling.extra goes with sampling.parties");
   CHECK(refusal("algorithm: fedavg\nprivacy: {noise: 1}\n") ==
         "x.yaml: privacy.noise goes with algorithm fedsgd, not fedavg");
+  CHECK(refusal("algorithm: scaffold\nlocal: {epochs: 1}\n") ==
+        "x.yaml: algorithm scaffold goes with local.steps, not with local.epochs: its control "
+        "variates need the same number of steps of every party; use local.epochs 0");
   CHECK(refusal("algorithm: fedavg\nlocal: {steps: 10000, batch_rows: 1000}\n") ==
         "x.yaml: local.steps times local.batch_rows: more than 2^20 rows in one update");
 }

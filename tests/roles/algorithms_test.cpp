@@ -118,7 +118,7 @@ TEST_CASE("encrypted and plain runs end in the same model for every algorithm an
 }
 
 TEST_CASE("epochs, too, give the same model encrypted and plain") {
-  for (const Algorithm algorithm : {Algorithm::kFedAvg, Algorithm::kScaffold}) {
+  for (const Algorithm algorithm : {Algorithm::kFedAvg, Algorithm::kFedProx}) {
     test::FederationOptions options = options_for(algorithm);
     options.partition = {data::PartitionKind::kDirichlet, 0.3};
     options.local.batch_rows = 64;

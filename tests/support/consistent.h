@@ -16,6 +16,7 @@ inline void make_consistent(settings::Settings& settings) {
   settings.local.batch_rows = 1 + settings.local.batch_rows % 1000;
   settings.data.zero_day.known_to = settings.seed % 2 == 0 ? "nobody" : "party-5";
   if (settings.algorithm != "fedsgd") settings.privacy.noise = 0;
+  if (settings.algorithm == "scaffold") settings.local.epochs = 0;
   settings.data.schema.classes.clear();
   if (has_schema(settings)) {
     settings.mode = "federated";
