@@ -103,7 +103,8 @@ void KeyHolder::recover() {
     require_claims(aggregate);
     record_.bytes_in = aggregate.payload.size();
     apply(aggregate);
-    finish_record(record_);
+    evaluate(record_);
+    write_record(record_);
     ++next_round_;
   }
   if (next_round_ > 0) {
@@ -405,12 +406,14 @@ void KeyHolder::on_aggregate(const wire::EncryptedAggregate& aggregate, wire::Me
   } else {
     begin_round(next_round_, sink);
   }
-  if (is_last || round % kCheckpointRounds == 0) keep_checkpoint(round, done);
-  finish_record(done);
+  evaluate(done);
+  // Not before: whether the run goes on depends on this evaluation, and a checkpoint says so.
+  const bool is_over_early = !is_last && !progress_.stop_reason.empty();
+  if (is_last || is_over_early || round % kCheckpointRounds == 0) keep_checkpoint(round, done);
+  write_record(done);
   if (is_last) return end(Fault::kNone, "");
-  if (progress_.stop_reason.empty()) return;
+  if (!is_over_early) return;
   // The parties are at work on a round that is no longer needed.
-  keep_checkpoint(round, done);
   spdlog::info("round={} the run ends: {}", round, progress_.stop_reason);
   records_->note(report::event_now("stopped_early", round, to_string(wire::kKeyHolderPeer),
                                    to_string(wire::kKeyHolderPeer), progress_.stop_reason));
@@ -472,8 +475,9 @@ void KeyHolder::apply(const wire::EncryptedAggregate& aggregate) {
   }
 }
 
-// finish_record evaluates the model, if it is this round's turn, and writes the round's record.
-void KeyHolder::finish_record(report::RoundRecord record) {
+// evaluate completes the round's record, with an evaluation of the model if it is this round's
+// turn, and judges by it whether the run goes on.
+void KeyHolder::evaluate(report::RoundRecord& record) {
   const std::uint32_t round = record.round;
   if (accountant_) record.epsilon = accountant_->epsilon(round, config_.delta);
   record.model_digest = digest_text(model::model_digest(parameters_));
@@ -492,14 +496,17 @@ void KeyHolder::finish_record(report::RoundRecord record) {
     }
     record.phase_s["evaluate"] = watch.seconds();
   }
-  records_->add(record);
   judge_progress(record, is_late);
+}
+
+void KeyHolder::write_record(const report::RoundRecord& record) {
+  records_->add(record);
   if (record.evaluation) {
-    spdlog::info("round={} contributors={} accuracy={:.4f} macro_f1={:.4f} cost={:.4f}", round,
-                 record.contributors.size(), record.evaluation->accuracy,
+    spdlog::info("round={} contributors={} accuracy={:.4f} macro_f1={:.4f} cost={:.4f}",
+                 record.round, record.contributors.size(), record.evaluation->accuracy,
                  record.evaluation->macro_f1, record.evaluation->cost);
   } else {
-    spdlog::info("round={} contributors={}", round, record.contributors.size());
+    spdlog::info("round={} contributors={}", record.round, record.contributors.size());
   }
 }
 

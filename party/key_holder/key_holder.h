@@ -113,7 +113,8 @@ class KeyHolder : public wire::Session {
   void take_statistics(const std::vector<std::int64_t>& sums);
   void take_gradient(const crypto::GradientSum& sum, std::uint32_t round,
                      std::uint32_t contributors);
-  void finish_record(report::RoundRecord record);
+  void evaluate(report::RoundRecord& record);
+  void write_record(const report::RoundRecord& record);
   void judge_progress(const report::RoundRecord& record, bool is_time_over);
   [[nodiscard]] bool is_time_over() const;
   [[nodiscard]] bool is_over() const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 
 #include <doctest/doctest.h>
 
@@ -382,6 +383,55 @@ TEST_CASE("a key-holder that starts again goes on where it was, and says the sam
   REQUIRE(again->finished());
   CHECK(again->fault() == Fault::kNone);
   CHECK(again->parameters() == f.holder.parameters());
+}
+
+// Every round is evaluated: predicted are u2r alone up to round 15, dos alone from round 16 on,
+// and nothing gets better after that.
+TEST_CASE("patience counts on after a restart from any round's state, of a checkpoint too") {
+  constexpr std::uint32_t kPatience = 20;
+  Fixture f;
+  f.change = [](KeyHolderConfig& config) {
+    config.rounds = 100;
+    config.optimizer = {model::OptimizerKind::kSgd, 1, model::Schedule::kConstant};
+    config.stop.patience = kPatience;
+  };
+  const auto next_aggregate = [&] {
+    const std::uint32_t round = f.sink.last_start.round;
+    if (round == 0) return f.statistics_aggregate();
+    std::vector<std::int64_t> values(f.codec.gradient().values(), 0);
+    const std::size_t biases = kShape.parameters() - kShape.outputs;
+    const std::int64_t step = f.codec.fixed_point().max_abs();
+    if (round == 1) values[biases + 4] = -step;
+    if (round == 16) values[biases + 4] = step;
+    if (round == 16) values[biases + 1] = -step;
+    values.back() = 256;
+    return f.aggregate(values, {0, 1, 2, 3});
+  };
+  const auto run = [&](KeyHolder& holder, std::map<std::uint32_t, Kept>& after) {
+    holder.start(f.sink);
+    for (std::uint32_t party = 0; party < kParties; ++party) f.hello(holder, party);
+    while (!holder.finished()) {
+      const auto aggregate = next_aggregate();
+      holder.handle(wire::kCoordinatorPeer, aggregate, f.sink);
+      after[aggregate.round] = f.kept;
+    }
+    REQUIRE(holder.fault() == Fault::kNone);
+    return after.rbegin()->first;
+  };
+  std::map<std::uint32_t, Kept> after;
+  const auto whole = f.make_holder();
+  REQUIRE(run(*whole, after) == 16 + kPatience);
+  REQUIRE(after.at(16).state.round == 16);
+  REQUIRE(after.at(16).state.journal.empty());
+  for (const std::uint32_t round : {1U, 15U, 16U, 17U, 31U, 32U, 35U}) {
+    CAPTURE(round);
+    f.kept = after.at(round);
+    std::map<std::uint32_t, Kept> later;
+    const auto again = f.make_holder();
+    CHECK(run(*again, later) == 16 + kPatience);
+    CHECK(again->parameters() == whole->parameters());
+    CHECK(later.rbegin()->second.state.checkpoint == after.rbegin()->second.state.checkpoint);
+  }
 }
 
 TEST_CASE("a party that ends by itself ends the run, and everybody is told whose fault it was") {
