@@ -33,7 +33,7 @@ Optimizer::Optimizer(OptimizerSettings settings, std::size_t parameters, std::ui
       second_(settings.kind == OptimizerKind::kAdam || settings.kind == OptimizerKind::kYogi
                   ? parameters
                   : 0,
-              0.0) {}
+              settings.corrects_bias ? 0.0 : settings.epsilon * settings.epsilon) {}
 
 double scheduled_rate(Schedule schedule, double rate, std::uint32_t step, std::uint32_t steps) {
   if (schedule == Schedule::kConstant) return rate;

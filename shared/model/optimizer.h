@@ -30,7 +30,7 @@ struct OptimizerSettings {
   double momentum = 0.9;  // kMomentum
   // kAdam (Kingma and Ba 2015, algorithm 1) and kYogi (Zaheer et al. 2018, algorithm 2). Without
   // the correction of the bias both are the server's step of Reddi et al. 2021, algorithm 2, with
-  // τ = epsilon.
+  // τ = epsilon: the second moment starts at τ², the least that is allowed there.
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   bool corrects_bias = true;
 };

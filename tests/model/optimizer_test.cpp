@@ -47,30 +47,67 @@ TEST_CASE("Adam makes the steps of its paper") {
   CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
 }
 
-// Reddi et al. 2021, algorithm 2: no correction of the bias, τ in the denominator.
+// Reddi et al. 2021, algorithm 2: no correction of the bias, τ in the denominator, and v at τ²
+// before the first step, the least that is allowed there. τ is large, so that all of it shows.
 TEST_CASE("the server's Adam and Yogi make the steps of their paper") {
   OptimizerSettings settings{OptimizerKind::kAdam, 0.1, Schedule::kConstant};
   settings.beta2 = 0.99;
-  settings.epsilon = 1e-3;
+  settings.epsilon = 0.2;
   settings.corrects_bias = false;
   Optimizer adam(settings, 1, 10);
   Parameters parameters{1.0F};
-  adam.step(parameters, std::vector{2.0});  // m = .2, v = .04
-  double expected = 1 - 0.1 * 0.2 / (std::sqrt(0.04) + 1e-3);
+  adam.step(parameters, std::vector{2.0});  // m = .2, v = .99·.04 + .01·4 = .0796
+  double expected = 1 - 0.1 * 0.2 / (std::sqrt(0.0796) + 0.2);
   CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
-  adam.step(parameters, std::vector{1.0});  // m = .28, v = .0496
-  expected -= 0.1 * 0.28 / (std::sqrt(0.0496) + 1e-3);
+  adam.step(parameters, std::vector{1.0});  // m = .28, v = .99·.0796 + .01
+  expected -= 0.1 * 0.28 / (std::sqrt(0.088804) + 0.2);
   CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
 
   settings.kind = OptimizerKind::kYogi;
   Optimizer yogi(settings, 1, 10);
   parameters = {1.0F};
-  yogi.step(parameters, std::vector{2.0});  // v = 0 + .01·4
-  expected = 1 - 0.1 * 0.2 / (std::sqrt(0.04) + 1e-3);
+  yogi.step(parameters, std::vector{2.0});  // g² = 4 > v = .04: v = .04 + .01·4 = .08
+  expected = 1 - 0.1 * 0.2 / (std::sqrt(0.08) + 0.2);
   CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
-  yogi.step(parameters, std::vector{0.1});  // g² = .01 < v: v = .04 − .01·.01; m = .19
-  expected -= 0.1 * 0.19 / (std::sqrt(0.0399) + 1e-3);
+  yogi.step(parameters, std::vector{0.1});  // g² = .01 < v: v = .08 − .01·.01; m = .19
+  expected -= 0.1 * 0.19 / (std::sqrt(0.0799) + 0.2);
   CHECK(parameters[0] == doctest::Approx(expected).epsilon(1e-6));
+
+  // Yogi with the correction, as in its own paper, starts at nothing: v = .01·4, v̂ = 4, m̂ = 2.
+  settings.corrects_bias = true;
+  Optimizer corrected(settings, 1, 10);
+  parameters = {1.0F};
+  corrected.step(parameters, std::vector{2.0});
+  CHECK(parameters[0] == doctest::Approx(1 - 0.1 * 2 / (2 + 0.2)).epsilon(1e-6));
+}
+
+TEST_CASE("an optimiser that takes up another's state goes on as that one does") {
+  for (const auto kind : {OptimizerKind::kSgd, OptimizerKind::kMomentum, OptimizerKind::kAdam,
+                          OptimizerKind::kYogi}) {
+    for (const bool corrects_bias : {true, false}) {
+      for (const int before : {0, 3}) {
+        CAPTURE(to_string(kind));
+        CAPTURE(before);
+        OptimizerSettings settings{kind, 0.1};
+        settings.epsilon = 0.01;
+        settings.corrects_bias = corrects_bias;
+        Optimizer first(settings, 2, 10);
+        Parameters parameters{1.0F, -1.0F};
+        for (int i = 0; i < before; ++i) first.step(parameters, std::vector{0.5, -2.0});
+        Optimizer second(settings, 2, 10);
+        Parameters other{3.0F, 4.0F};
+        second.step(other, std::vector{9.0, 9.0});
+        second.restore(first.state());
+        CHECK(second.state() == first.state());
+        other = parameters;
+        for (int i = 0; i < 3; ++i) {
+          first.step(parameters, std::vector{0.25, 0.0});
+          second.step(other, std::vector{0.25, 0.0});
+        }
+        CHECK(other == parameters);
+      }
+    }
+  }
 }
 
 TEST_CASE("cosine falls from the rate to nearly nothing, constant stays") {
