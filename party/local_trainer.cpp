@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
 
 #include "shared/core/error.h"
@@ -9,10 +10,25 @@
 
 namespace blindsum::party {
 
+namespace {
+
+std::string whole(double number) { return std::to_string(std::llround(std::min(number, 0x1p62))); }
+
+}  // namespace
+
 LocalTrainer::LocalTrainer(TrainerSettings settings, data::RecordTable shard)
     : settings_(std::move(settings)),
       records_(std::move(shard)),
-      own_(data::statistics_of(records_)) {}
+      own_(data::statistics_of(records_)) {
+  constexpr auto kMost = static_cast<double>(model::kMaxDiscreteDeviation);
+  if (settings_.privacy && noise_deviation() > kMost) {
+    throw ConfigError("privacy.noise: a party's share would have a deviation of " +
+                      whole(noise_deviation()) + " steps of the fixed point, at most " +
+                      whole(kMost) +
+                      " can be drawn; lower privacy.noise, privacy.clip or fixed_point.bits, or "
+                      "raise fixed_point.clip");
+  }
+}
 
 const data::Statistics& LocalTrainer::statistics() const { return own_; }
 
@@ -45,18 +61,41 @@ LocalUpdate LocalTrainer::train(const model::Parameters& parameters, std::uint32
 PrivateUpdate LocalTrainer::train_privately(const model::Parameters& parameters) const {
   if (!joint_) throw ProtocolError("a gradient round before the joint statistics");
   const PrivacySettings& privacy = settings_.privacy.value();
-  const auto rows = model::bernoulli_sample(
-      dataset_.rows, model::sampling_rate(privacy.parties, settings_.local.batch_rows, *joint_));
+  const double rate = model::sampling_rate(privacy.parties, settings_.local.batch_rows, *joint_);
+  require_room(rate);
+  const auto rows = model::bernoulli_sample(dataset_.rows, rate);
   const double steps = privacy.scale / settings_.local.batch_rows;
   model::ClippedSum sum = model::clipped_sum_of(settings_.shape, parameters, dataset_, rows,
                                                 class_weights_, privacy.clip, steps);
-  const double sensitivity =
-      steps * privacy.clip + std::sqrt(static_cast<double>(sum.values.size())) / 2;
-  const double deviation = std::ceil(privacy.noise * sensitivity / std::sqrt(privacy.shares));
-  const auto noise = model::discrete_gaussian(
-      static_cast<std::uint64_t>(std::min(deviation, 0x1p63)), sum.values.size());
+  const auto noise =
+      model::discrete_gaussian(static_cast<std::uint64_t>(noise_deviation()), sum.values.size());
   for (std::size_t i = 0; i < noise.size(); ++i) sum.values[i] += noise[i];
   return {std::move(sum.values), sum.clipped_rows};
+}
+
+// noise_deviation is that of this party's share, in steps of the fixed point.
+double LocalTrainer::noise_deviation() const {
+  const PrivacySettings& privacy = settings_.privacy.value();
+  const double steps = privacy.scale / settings_.local.batch_rows;
+  const auto parameters = static_cast<double>(settings_.shape.parameters());
+  const double sensitivity = steps * privacy.clip + std::sqrt(parameters) / 2;
+  return std::ceil(privacy.noise * sensitivity / std::sqrt(privacy.shares));
+}
+
+void LocalTrainer::require_room(double rate) const {
+  const PrivacySettings& privacy = settings_.privacy.value();
+  const double expected = rate * static_cast<double>(dataset_.rows);
+  const double most_rows = expected + 10 * std::sqrt(expected) + 20;
+  const double steps = privacy.scale / settings_.local.batch_rows;
+  const double bound = most_rows * privacy.clip * steps + 10 * noise_deviation();
+  if (bound <= static_cast<double>(privacy.max_abs)) return;
+  // How far beyond is not said: it would tell how many rows this party has.
+  throw ConfigError(
+      "privacy.noise: an update of this party may reach beyond the " +
+      std::to_string(privacy.max_abs) +
+      " steps of the fixed point, and cut there it would not keep the epsilon that is stated; "
+      "lower privacy.clip or privacy.noise, or raise fixed_point.clip (or fixed_point.bits, "
+      "where they are few)");
 }
 
 }  // namespace blindsum::party

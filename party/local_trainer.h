@@ -21,7 +21,8 @@ struct PrivacySettings {
   double clip = 1;
   std::uint32_t parties = 0;
   std::uint32_t shares = 0;
-  double scale = 0;  // steps of the update's fixed point in 1
+  double scale = 0;          // steps of the update's fixed point in 1
+  std::int64_t max_abs = 0;  // steps that a value of the update may have
 };
 
 struct TrainerSettings {
@@ -53,6 +54,7 @@ struct PrivateUpdate {
 // thread-safe.
 class LocalTrainer {
  public:
+  // Throws ConfigError for noise that cannot be drawn.
   LocalTrainer(TrainerSettings settings, data::RecordTable shard);
 
   [[nodiscard]] const TrainerSettings& settings() const { return settings_; }
@@ -70,10 +72,17 @@ class LocalTrainer {
 
   // train_privately draws rows and noise anew from the operating system, whatever the seed: who
   // could predict them could take them out again. Each row is used with the probability
-  // model::sampling_rate. Throws as train does, and ConfigError for noise that cannot be drawn.
+  // model::sampling_rate. Throws as train does, and ConfigError, before anything is drawn, when
+  // what comes out could be beyond max_abs: cut there, it would no longer have the noise that ε is
+  // computed from. Allowed are rows up to ten deviations above their mean, and noise up to ten:
+  //   (r + 10·√r + 20) · clip · scale / batch_rows + 10 · deviation <= max_abs,
+  // with r the rows that the party is expected to use.
   [[nodiscard]] PrivateUpdate train_privately(const model::Parameters& parameters) const;
 
  private:
+  [[nodiscard]] double noise_deviation() const;
+  void require_room(double rate) const;
+
   TrainerSettings settings_;
   data::RecordTable records_;
   data::Statistics own_;

@@ -31,23 +31,27 @@ void require_summable(const data::Statistics& statistics, const data::Schema& sc
 
 }  // namespace
 
+TrainerSettings trainer_settings_of(const settings::Settings& settings, std::uint32_t party) {
+  TrainerSettings trainer;
+  trainer.party = party;
+  trainer.seed = settings.seed;
+  trainer.shape = role::shape_of(settings);
+  trainer.class_weights = role::class_weights_of(settings);
+  trainer.local = role::local_of(settings);
+  if (settings.privacy.noise > 0) {
+    const crypto::FixedPoint fixed_point = role::codec_of(settings).fixed_point();
+    trainer.privacy = {settings.privacy.noise, settings.privacy.clip,
+                       settings.parties,       settings::gradient_quorum_of(settings),
+                       fixed_point.scale(),    fixed_point.max_abs()};
+  }
+  return trainer;
+}
+
 std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& pool,
                                   report::RecordWriter& records) {
   const settings::Settings& settings = role.settings;
   const auto key = role::load_public_key(role);
   const crypto::UpdateCodec codec = role::codec_of(settings);
-
-  TrainerSettings trainer;
-  trainer.party = role.self.id;
-  trainer.seed = settings.seed;
-  trainer.shape = role::shape_of(settings);
-  trainer.class_weights = role::class_weights_of(settings);
-  trainer.local = role::local_of(settings);
-
-  if (settings.privacy.noise > 0) {
-    trainer.privacy = {settings.privacy.noise, settings.privacy.clip, settings.parties,
-                       settings::gradient_quorum_of(settings), codec.fixed_point().scale()};
-  }
 
   PartyConfig config;
   config.run = role.run;
@@ -69,17 +73,17 @@ std::unique_ptr<Party> make_party(const settings::RoleFile& role, ThreadPool& po
   const auto& key_holder = settings::enrolled(role, wire::kKeyHolderPeer);
   PartyKeys keys{std::move(identity.signing), identity.agreement.agree(key_holder.agreement)};
   const data::Schema schema = role::schema_of(settings);
-  data::RecordTable shard = data::read_records(role.files.shard, schema);
-  LocalTrainer local(std::move(trainer), std::move(shard));
-  require_summable(local.statistics(), schema, codec);
+  LocalTrainer trainer(trainer_settings_of(settings, role.self.id),
+                       data::read_records(role.files.shard, schema));
+  require_summable(trainer.statistics(), schema, codec);
   if (auto faults = settings::faults_of(settings.faults, to_string(role.self)); !faults.empty()) {
     const auto corruption = std::make_shared<CorruptParty::Corruption>(
         CorruptParty::Corruption{std::move(faults), &records});
     sealer = CorruptParty::sealer_of(corruption, std::move(sealer));
     return std::make_unique<CorruptParty>(corruption, config, std::move(keys), codec,
-                                          std::move(local), std::move(sealer), records);
+                                          std::move(trainer), std::move(sealer), records);
   }
-  return std::make_unique<Party>(config, std::move(keys), codec, std::move(local),
+  return std::make_unique<Party>(config, std::move(keys), codec, std::move(trainer),
                                  std::move(sealer), records);
 }
 

@@ -10,6 +10,10 @@
 
 namespace blindsum::party {
 
+// trainer_settings_of is what the settings say of the local work of party `party`.
+[[nodiscard]] TrainerSettings trainer_settings_of(const settings::Settings& settings,
+                                                  std::uint32_t party);
+
 // make_party loads the shard and the public key that the role file names. `pool` and `records` must
 // outlive the result. When its settings have faults of its own, it is a CorruptParty. Throws
 // DataError, KeyError or ConfigError.

@@ -16,6 +16,8 @@ namespace {
 
 const model::Shape kShape{122, {8}, 5, model::Activation::kRelu};
 
+constexpr std::int64_t kWide = std::int64_t{1} << 50;
+
 data::RecordTable records() {
   const test::TempDir dir;
   data::write_synthetic(dir.path(), 5, {400, 100});
@@ -38,7 +40,7 @@ TEST_CASE("a private update carries this party's share of the noise") {
       CAPTURE(noise);
       CAPTURE(shares);
       const double scale = 1e6, clip = 0.5;
-      const LocalTrainer trainer = make_trainer({noise, clip, 1, shares, scale}, rows);
+      const LocalTrainer trainer = make_trainer({noise, clip, 1, shares, scale, kWide}, rows);
       const model::Parameters parameters = model::initial_parameters(kShape, 3);
       const auto a = trainer.train_privately(parameters);
       const auto b = trainer.train_privately(parameters);
@@ -60,7 +62,7 @@ TEST_CASE("a private update carries this party's share of the noise") {
 TEST_CASE("under the noise lies the sum of the clipped gradients") {
   const std::uint32_t rows = 400;
   const double scale = 1e9, clip = 0.2;
-  const LocalTrainer trainer = make_trainer({1e-6, clip, 1, 3, scale}, rows);
+  const LocalTrainer trainer = make_trainer({1e-6, clip, 1, 3, scale, kWide}, rows);
   const model::Parameters parameters = model::initial_parameters(kShape, 3);
   const PrivateUpdate update = trainer.train_privately(parameters);
   CHECK(update.clipped_rows > 0);
@@ -78,10 +80,46 @@ TEST_CASE("under the noise lies the sum of the clipped gradients") {
   }
 }
 
-TEST_CASE("noise too wide for its sampler is a ConfigError that says what to change") {
-  const LocalTrainer trainer = make_trainer({1000, 1000, 1, 3, 1e9}, 400);
-  CHECK_THROWS_WITH_AS((void)trainer.train_privately(model::initial_parameters(kShape, 3)),
-                       doctest::Contains("privacy.noise"), ConfigError);
+// The deviation is noise · (clip · steps + √parameters / 2) / √shares; one step is 1/400 here.
+TEST_CASE("noise too wide for its sampler is refused at the start, with what to change") {
+  const double rounding = std::sqrt(static_cast<double>(kShape.parameters())) / 2;
+  const double most = 0x1p24;
+  const auto make = [&](double deviation) {
+    return make_trainer({1, deviation - rounding, 1, 1, 400, kWide}, 400);
+  };
+  CHECK_NOTHROW((void)make(most - 0.01));
+  CHECK_THROWS_WITH_AS(
+      (void)make(most + 0.01),
+      "privacy.noise: a party's share would have a deviation of 16777217 steps of the fixed "
+      "point, at most 16777216 can be drawn; lower privacy.noise, privacy.clip or "
+      "fixed_point.bits, or raise fixed_point.clip",
+      ConfigError);
+}
+
+// 400 rows with the rate 1/4: r = 100, so that 100 + 10·10 + 20 rows may come.
+TEST_CASE("an update that might be cut is refused before anything is drawn") {
+  const double noise = 2, clip = 0.5, scale = 1e6;
+  const std::uint32_t shares = 4, batch_rows = 100;
+  const double steps = scale / batch_rows;
+  const double deviation = std::ceil(
+      noise * (steps * clip + std::sqrt(static_cast<double>(kShape.parameters())) / 2) / 2);
+  const double bound = 220 * clip * steps + 10 * deviation;
+  REQUIRE(bound == std::floor(bound));
+  const auto limit = static_cast<std::int64_t>(bound);
+  const model::Parameters parameters = model::initial_parameters(kShape, 3);
+  const LocalTrainer fits = make_trainer({noise, clip, 1, shares, scale, limit}, batch_rows);
+  for (const std::int64_t value : fits.train_privately(parameters).values) {
+    CHECK(std::abs(value) <= limit);
+  }
+  const LocalTrainer trainer = make_trainer({noise, clip, 1, shares, scale, limit - 1}, batch_rows);
+  CHECK_THROWS_WITH_AS(
+      (void)trainer.train_privately(parameters),
+      ("privacy.noise: an update of this party may reach beyond the " + std::to_string(limit - 1) +
+       " steps of the fixed point, and cut there it would not keep the epsilon that is stated; "
+       "lower privacy.clip or privacy.noise, or raise fixed_point.clip (or fixed_point.bits, "
+       "where they are few)")
+          .c_str(),
+      ConfigError);
 }
 
 TEST_CASE("the sampling rate is the joint batch over the joint rows") {
