@@ -6,19 +6,34 @@
 #include <utility>
 
 #include "shared/core/error.h"
+#include "shared/crypto/update_codec.h"
 #include "shared/model/discrete_gaussian.h"
 
 namespace blindsum::party {
 
 namespace {
 
+data::RecordTable countable(const model::LocalSettings& local, data::RecordTable shard) {
+  require_countable(local, shard.rows);
+  return shard;
+}
+
 std::string whole(double number) { return std::to_string(std::llround(std::min(number, 0x1p62))); }
 
 }  // namespace
 
+void require_countable(const model::LocalSettings& local, std::size_t shard_rows) {
+  constexpr std::size_t kMost = crypto::UpdateCodec::kMaxRows;
+  const bool uses_all = local.algorithm != model::Algorithm::kFedSgd && local.epochs > 0;
+  if (!uses_all || shard_rows <= kMost) return;
+  throw ConfigError("local.epochs: a shard of " + std::to_string(shard_rows) +
+                    " rows, an update counts at most " + std::to_string(kMost) +
+                    "; share them out among more parties, or use local.steps");
+}
+
 LocalTrainer::LocalTrainer(TrainerSettings settings, data::RecordTable shard)
     : settings_(std::move(settings)),
-      records_(std::move(shard)),
+      records_(countable(settings_.local, std::move(shard))),
       own_(data::statistics_of(records_)) {
   constexpr auto kMost = static_cast<double>(model::kMaxDiscreteDeviation);
   if (settings_.privacy && noise_deviation() > kMost) {

@@ -50,11 +50,15 @@ struct PrivateUpdate {
   std::uint64_t clipped_rows = 0;  // whose gradient was longer than clip
 };
 
+// require_countable throws ConfigError when a party that passes over its whole shard has more rows
+// than an update can count.
+void require_countable(const model::LocalSettings& local, std::size_t shard_rows);
+
 // LocalTrainer holds one shard. Deterministic in (shard, settings, round, weights). Not
 // thread-safe.
 class LocalTrainer {
  public:
-  // Throws ConfigError for noise that cannot be drawn.
+  // Throws ConfigError for noise that cannot be drawn, and as require_countable does.
   LocalTrainer(TrainerSettings settings, data::RecordTable shard);
 
   [[nodiscard]] const TrainerSettings& settings() const { return settings_; }

@@ -18,7 +18,7 @@ PackedEncoder encoder_for(unsigned value_bits, std::size_t values, const CodecSe
   return {layout, values, limbs_of(settings.modulus_bits)};
 }
 
-constexpr unsigned kRowBits = 20;
+constexpr unsigned kRowBits = std::bit_width(UpdateCodec::kMaxRows);
 
 // row_slots is the number of digits that a row count is cut into.
 std::size_t row_slots(unsigned bits) { return (kRowBits + bits - 2) / (bits - 1); }
@@ -63,7 +63,7 @@ PlaintextVector UpdateCodec::pack_gradient(std::vector<std::int64_t> values,
     throw CryptoError("a gradient of " + std::to_string(values.size()) + " values, expected " +
                       std::to_string(settings_.parameters));
   }
-  if (rows >> kRowBits != 0) throw CryptoError(std::to_string(rows) + " rows in one update");
+  if (rows > kMaxRows) throw CryptoError(std::to_string(rows) + " rows in one update");
   const std::int64_t digit_mask = (std::int64_t{1} << (settings_.bits - 1)) - 1;
   for (std::size_t i = 0; i < row_slots(settings_.bits); ++i) {
     values.push_back((std::int64_t{rows} >> (i * (settings_.bits - 1))) & digit_mask);

@@ -35,6 +35,8 @@ struct GradientSum {
 // thread-safe.
 class UpdateCodec {
  public:
+  static constexpr std::uint32_t kMaxRows = (1U << 20) - 1;  // of one update
+
   // Throws ConfigError when the headroom inequality of PackingLayout cannot hold.
   explicit UpdateCodec(CodecSettings settings);
 

@@ -122,6 +122,26 @@ TEST_CASE("an update that might be cut is refused before anything is drawn") {
       ConfigError);
 }
 
+TEST_CASE("a shard of more rows than an update counts is refused at the start, with epochs alone") {
+  model::LocalSettings local{model::Algorithm::kFedAvg};
+  local.epochs = 1;
+  CHECK_NOTHROW(require_countable(local, (1U << 20) - 1));
+  const std::string reason =
+      "local.epochs: a shard of 1048576 rows, an update counts at most 1048575; share them out "
+      "among more parties, or use local.steps";
+  CHECK_THROWS_WITH_AS(require_countable(local, 1U << 20), reason.c_str(), ConfigError);
+  data::RecordTable shard;
+  shard.rows = 1U << 20;
+  CHECK_THROWS_WITH_AS(
+      (LocalTrainer({1, 9, kShape, model::ClassWeights::kSqrt, local}, std::move(shard))),
+      reason.c_str(), ConfigError);
+  local.epochs = 0;
+  CHECK_NOTHROW(require_countable(local, 1U << 20));
+  local = {};  // fedsgd
+  local.epochs = 1;
+  CHECK_NOTHROW(require_countable(local, 1U << 20));
+}
+
 TEST_CASE("the sampling rate is the joint batch over the joint rows") {
   data::Statistics joint;
   joint.values[0] = 494'021;
