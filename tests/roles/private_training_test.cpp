@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "party/local_trainer.h"
+#include "party/make.h"
 #include "shared/core/error.h"
 #include "shared/data/synthetic.h"
 #include "shared/model/training.h"
@@ -78,6 +79,65 @@ TEST_CASE("under the noise lies the sum of the clipped gradients") {
   for (std::size_t i = 0; i < sum.values.size(); ++i) {
     CHECK(std::abs(sum.values[i] - update.values[i]) < 100);  // the noise has a deviation of 1
   }
+}
+
+// The noise of a quorum's sum, by way of the settings that a party is started with.
+TEST_CASE("the shares of a quorum make the whole noise that the settings ask for") {
+  struct Case {
+    std::uint32_t parties, sample, quorum;
+  };
+  for (const Case& c : {Case{6, 0, 4}, Case{20, 7, 5}}) {
+    CAPTURE(c.parties);
+    settings::Settings settings;
+    settings.parties = c.parties;
+    settings.sampling.parties = c.sample;
+    settings.model.hidden = {8};
+    settings.local.batch_rows = 100;  // of all parties more than there are rows: every row is used
+    settings.privacy = {1.5, 0.8, 1e-6};
+    settings.fixed_point.clip = 16;
+    std::vector<LocalTrainer> trainers;
+    for (std::uint32_t party = 0; party < c.quorum; ++party) {
+      const TrainerSettings own = trainer_settings_of(settings, party);
+      REQUIRE(own.shape == kShape);
+      REQUIRE(own.privacy);
+      CHECK(own.party == party);
+      CHECK(own.privacy->shares == c.quorum);
+      CHECK(own.privacy->parties == c.parties);
+      trainers.emplace_back(own, records());
+      trainers.back().standardise(trainers.back().statistics());
+    }
+    const model::Parameters parameters = model::initial_parameters(kShape, 3);
+    const auto draw = [&] {
+      std::vector<std::int64_t> sum(kShape.parameters(), 0);
+      for (const LocalTrainer& trainer : trainers) {
+        const auto values = trainer.train_privately(parameters).values;
+        for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += values[i];
+      }
+      return sum;
+    };
+    constexpr int kPairs = 6;
+    double square = 0;
+    for (int pair = 0; pair < kPairs; ++pair) {
+      const auto a = draw();
+      const auto b = draw();
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        const auto difference = static_cast<double>(a[i] - b[i]);
+        square += difference * difference / 2;
+      }
+    }
+    const double count = kPairs * static_cast<double>(kShape.parameters());
+    const double scale = ((1 << 23) - 1) / 16.0;
+    const double sensitivity =
+        scale / 100 * 0.8 + std::sqrt(static_cast<double>(kShape.parameters())) / 2;
+    const double expected = 1.5 * 1.5 * sensitivity * sensitivity;
+    // Six standard errors of a variance; a share too few or too many makes a fifth or a sixth.
+    CHECK(std::abs(square / count / expected - 1) < 6 * std::sqrt(2 / count));
+  }
+}
+
+TEST_CASE("without noise in the settings, a party trains without it") {
+  settings::Settings settings;
+  CHECK_FALSE(trainer_settings_of(settings, 0).privacy);
 }
 
 // The deviation is noise · (clip · steps + √parameters / 2) / √shares; one step is 1/400 here.
