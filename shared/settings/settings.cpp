@@ -254,7 +254,12 @@ std::vector<Field> fields_of(Settings& s) {
        0,
        1000,
        "passes over the shard a round, instead of `local.steps`; 0: none; all but fedsgd"},
-      {"local.rate", &s.local.rate, {}, 0.000001, 100, "of local steps; all but fedsgd"},
+      {"local.rate",
+       &s.local.rate,
+       {},
+       0.000001,
+       100,
+       "of local steps; all but fedsgd; default by `algorithm`: 0.01 for scaffold"},
       {"local.schedule",
        &s.local.schedule,
        {"constant", "cosine"},
@@ -301,7 +306,7 @@ std::vector<Field> fields_of(Settings& s) {
        {},
        0.000001,
        1000000,
-       "values are clipped to ± this; default by `algorithm`: 64 for scaffold"},
+       "values are clipped to ± this"},
       {"fixed_point.rounding",
        &s.fixed_point.rounding,
        {"nearest", "stochastic"},
@@ -515,10 +520,9 @@ void apply_algorithm(Settings& settings, const std::function<bool(std::string_vi
   if (!is_given("server.optimizer")) settings.server.optimizer = server.optimizer;
   if (!is_given("server.rate")) settings.server.rate = server.rate;
   if (!is_given("server.schedule")) settings.server.schedule = server.schedule;
-  // Parties weigh alike, however few rows they have: what they send is rougher.
-  if (settings.algorithm == "scaffold" && !is_given("fixed_point.clip")) {
-    settings.fixed_point.clip = 64;
-  }
+  // Corrections feed on the steps that they correct: these must be short (Karimireddy et al. 2020,
+  // theorem I).
+  if (settings.algorithm == "scaffold" && !is_given("local.rate")) settings.local.rate = 0.01;
 }
 
 void apply_schema(Settings& settings, const std::function<bool(std::string_view)>& is_given) {

@@ -152,7 +152,7 @@ struct Dimensions {
 // gradient_quorum_of is the quorum of a gradient round: of the parties that it waits for.
 [[nodiscard]] std::uint32_t gradient_quorum_of(const Settings& settings);
 
-// apply_algorithm sets the server's keys, and the clip of scaffold, to what `algorithm` means, but
+// apply_algorithm sets the server's keys, and the local rate of scaffold, to what `algorithm` means, but
 // for those that `is_given`: fedsgd steps with Adam at .01, falling; fedavg, fedprox and scaffold
 // take the mean of the parties' ways as it is; fedavgm, fedadam and fedyogi have an optimiser of
 // their own.

@@ -118,7 +118,7 @@ TEST_CASE("property: an open clip is widened until one more doubling would cost 
     const auto settings = parse_scenario(text.str(), "x.yaml");
     const unsigned bits = settings.fixed_point.bits;
     const double clip = settings.fixed_point.clip;
-    const double own_clip = is_scaffold ? 64 : 8;
+    const double own_clip = 8;
     const double steps = is_stochastic ? 2 : 1;
     CHECK(steps * half_step(clip, bits) <= settings.fixed_point.tolerance);
     unsigned fewest = 2;

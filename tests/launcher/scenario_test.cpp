@@ -133,10 +133,12 @@ TEST_CASE("an algorithm brings its server's step, and what is given stays") {
   CHECK(server_of("algorithm: fedyogi\nserver: {rate: 0.5}\n") == "yogi 0.50 constant");
   CHECK(server_of("algorithm: fedavg\nserver: {optimizer: adam, schedule: cosine}\n") ==
         "adam 1.00 cosine");
-  CHECK(parse_scenario("algorithm: scaffold\n", "x.yaml").fixed_point.clip == 64);
-  CHECK(
-      parse_scenario("algorithm: scaffold\nfixed_point: {clip: 3}\n", "x.yaml").fixed_point.clip ==
-      3);
+  const auto local_rate_of = [](const std::string& text) {
+    return parse_scenario(text, "x.yaml").local.rate;
+  };
+  CHECK(local_rate_of("algorithm: fedavg\n") == 0.1);
+  CHECK(local_rate_of("algorithm: scaffold\n") == 0.01);
+  CHECK(local_rate_of("algorithm: scaffold\nlocal: {rate: 0.1}\n") == 0.1);
 }
 
 TEST_CASE("values that exclude each other are refused with both names") {
@@ -430,7 +432,7 @@ TEST_CASE("no shipped scenario holds an algorithm to the settings of another") {
       CHECK(changed.server.rate == own.server.rate);
       CHECK(changed.server.schedule == own.server.schedule);
       CHECK(changed.fixed_point.clip == own.fixed_point.clip);
-      CHECK(own.fixed_point.clip == (algorithm == std::string("scaffold") ? 64 : 8));
+      CHECK(changed.local.rate == own.local.rate);
     }
   }
 }

@@ -26,7 +26,7 @@ constexpr std::uint32_t kSteps = 3, kBatchRows = 16;
 // Rows of the parties, of 1200: two have fewer than three batches.
 constexpr std::array<std::uint32_t, kParties> kRows{20, 40, 300, 340, 500};
 // Where the second moment of FedAdam and FedYogi starts.
-constexpr double kSecondMomentStart = 0;
+constexpr double kSecondMomentStart = 1e-6;
 constexpr double kTau = 1e-3, kBeta1 = 0.9, kBeta2 = 0.99, kMomentum = 0.9;
 // How much local steps may magnify, over the rounds, a difference in the weights they start from.
 constexpr double kMagnification = 2;
@@ -100,7 +100,7 @@ Vector reference_weights(const settings::Settings& settings, const test::Federat
   const model::Parameters start = model::initial_parameters(options.shape, options.seed);
   Vector w(start.begin(), start.end());
   const std::size_t size = w.size();
-  Vector m(size, 0), v(size, kSecondMomentStart + (mistake == Mistake::kOtherStart ? 1e-6 : 0));
+  Vector m(size, 0), v(size, mistake == Mistake::kOtherStart ? 0 : kSecondMomentStart);
   Vector c(size, 0);
   std::vector<Vector> c_i(kParties, Vector(size, 0));
   for (std::uint32_t round = 1; round <= kRounds; ++round) {

@@ -288,8 +288,8 @@ TEST_CASE("a refused value leaves the field as it was") {
   Settings settings;
   for (const Field& field : fields_of(settings)) {
     const json before = get(field);
-    for (const json& bad : {json(nullptr), json(true), json(-1), json("no, such word!"), json(1e300),
-                            json::object(), json::array({0})}) {
+    for (const json& bad : {json(nullptr), json(true), json(-1), json("no, such word!"),
+                            json(1e300), json::object(), json::array({0})}) {
       INFO(field.key << " = " << bad.dump());
       CHECK_THROWS_AS(set(field, bad), ConfigError);
       CHECK(get(field) == before);
