@@ -152,10 +152,10 @@ struct Dimensions {
 // gradient_quorum_of is the quorum of a gradient round: of the parties that it waits for.
 [[nodiscard]] std::uint32_t gradient_quorum_of(const Settings& settings);
 
-// apply_algorithm sets the server's keys, and the local rate of scaffold, to what `algorithm` means, but
-// for those that `is_given`: fedsgd steps with Adam at .01, falling; fedavg, fedprox and scaffold
-// take the mean of the parties' ways as it is; fedavgm, fedadam and fedyogi have an optimiser of
-// their own.
+// apply_algorithm sets the server's keys, and the local rate of scaffold, to what `algorithm`
+// means, but for those that `is_given`: fedsgd steps with Adam at .01, falling; fedavg, fedprox and
+// scaffold take the mean of the parties' ways as it is; fedavgm, fedadam and fedyogi have an
+// optimiser of their own.
 void apply_algorithm(Settings& settings, const std::function<bool(std::string_view)>& is_given);
 
 // apply_schema sets data.encoding to the one that goes with the records, unless it `is_given`.
