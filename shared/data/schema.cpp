@@ -85,6 +85,10 @@ Schema::Schema(std::vector<Feature> columns, std::string label, std::vector<Reco
             where + ": costs are one a class, and 0 for its own");
     for (const std::string& text : one.labels) data->labels.push_back({text, c});
   }
+  constexpr std::size_t kMaxLabels = 65535;  // rows number them in 16 bits
+  require(
+      data->labels.size() <= kMaxLabels,
+      std::to_string(data->labels.size()) + " labels; use at most " + std::to_string(kMaxLabels));
   data->labels = sorted(std::move(data->labels), "label");
   data->columns = std::move(columns);
   data->label = std::move(label);

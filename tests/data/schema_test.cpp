@@ -112,6 +112,13 @@ TEST_CASE("a schema that contradicts itself is refused, by name") {
   CHECK(refusal(columns(), mapped) == "class 'dos': costs are one a class, and 0 for its own");
   mapped.resize(1);
   CHECK(refusal(columns(), mapped) == "1 classes; use 2 to 32");
+  mapped = classes();
+  for (std::size_t i = mapped[0].labels.size() + 3; i < 65535; ++i) {
+    mapped[0].labels.push_back(std::to_string(i));
+  }
+  CHECK(refusal(columns(), mapped) == "nothing was refused");
+  mapped[1].labels.emplace_back("one more");
+  CHECK(refusal(columns(), mapped) == "65536 labels; use at most 65535");
 }
 
 TEST_CASE("with a header, columns go by name and others are passed over") {
