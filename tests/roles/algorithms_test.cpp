@@ -225,13 +225,19 @@ TEST_CASE("a sample goes on without a party of it, down to its own quorum") {
   }
 }
 
-TEST_CASE("asked beyond the need, the first to come make the round") {
+// four_of_six has seven parties, of which a round asks six and takes the first four.
+test::FederationOptions four_of_six() {
   test::FederationOptions options = options_for(Algorithm::kFedSgd);
   options.parties = 7;
   options.rounds = 5;
   options.sample = 4;
   options.extra = 2;
   options.keeps_records = true;
+  return options;
+}
+
+TEST_CASE("asked beyond the need, the first to come make the round") {
+  const test::FederationOptions options = four_of_six();
   test::Federation federation(options);
   REQUIRE(federation.run());
   REQUIRE(federation.key_holder().fault() == Fault::kNone);
@@ -247,12 +253,7 @@ TEST_CASE("asked beyond the need, the first to come make the round") {
 }
 
 TEST_CASE("the first to come are not the lowest numbers") {
-  test::FederationOptions options = options_for(Algorithm::kFedSgd);
-  options.parties = 7;
-  options.rounds = 5;
-  options.sample = 4;
-  options.extra = 2;
-  options.keeps_records = true;
+  const test::FederationOptions options = four_of_six();
   test::Federation federation(options);
   // The lower a party's number, the later its gradients come.
   federation.link().tamper = [&](const wire::Peer& from, const wire::Peer&, Bytes bytes) {
