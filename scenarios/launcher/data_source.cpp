@@ -57,9 +57,7 @@ DataSource find_party_files(const settings::Settings& settings,
     say("WARNING: " + name_of(settings.parties) + " in " + directory.string() +
         " is not used: there are " + std::to_string(settings.parties) + " parties");
   }
-  source.test = std::filesystem::absolute(settings::has_schema(settings)
-                                              ? data::find_csv(directory, "test.csv")
-                                              : data::find_test(directory));
+  source.test = std::filesystem::absolute(test_file_in(settings, directory));
   std::filesystem::create_directories(new_directory);
   source.train = std::filesystem::absolute(new_directory / "train.csv");
   write_file_atomic(source.train, text);
@@ -87,10 +85,7 @@ DataSource find_data(const settings::Settings& settings, const std::filesystem::
     set = data::file_set_from_string(wanted);
   }
   if (set) {
-    const data::KddFiles files = settings::has_schema(settings)
-                                     ? data::KddFiles{data::find_csv(directory, "train.csv"),
-                                                      data::find_csv(directory, "test.csv")}
-                                     : data::find_kdd(directory, *set);
+    const data::KddFiles files = files_in(settings, directory, *set);
     source = {std::string(to_string(*set)), std::filesystem::absolute(files.train),
               std::filesystem::absolute(files.test), data::text_sha256(files.train),
               data::text_sha256(files.test)};
@@ -122,6 +117,18 @@ DataSource find_data(const settings::Settings& settings, const std::filesystem::
   return {"synthetic", std::filesystem::absolute(files.train),
           std::filesystem::absolute(files.test), data::text_sha256(files.train),
           data::text_sha256(files.test)};
+}
+
+data::KddFiles files_in(const settings::Settings& settings, const std::filesystem::path& directory,
+                        data::FileSet set) {
+  if (!settings::has_schema(settings)) return data::find_kdd(directory, set);
+  return {data::find_csv(directory, "train.csv"), data::find_csv(directory, "test.csv")};
+}
+
+std::filesystem::path test_file_in(const settings::Settings& settings,
+                                   const std::filesystem::path& directory) {
+  return settings::has_schema(settings) ? data::find_csv(directory, "test.csv")
+                                        : data::find_test(directory);
 }
 
 nlohmann::json to_json(const DataSource& source) {

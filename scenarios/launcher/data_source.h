@@ -44,6 +44,14 @@ using Say = std::function<void(const std::string&)>;
                                    const std::filesystem::path& synthetic_directory,
                                    const Say& say);
 
+// files_in returns the training and the test file of `set`, test_file_in the test file beside the
+// parties' own, as the scenario's records have them: with a schema train.csv and test.csv. They
+// throw DataError when one is not there.
+[[nodiscard]] data::KddFiles files_in(const settings::Settings& settings,
+                                      const std::filesystem::path& directory, data::FileSet set);
+[[nodiscard]] std::filesystem::path test_file_in(const settings::Settings& settings,
+                                                 const std::filesystem::path& directory);
+
 [[nodiscard]] nlohmann::json to_json(const DataSource& source);
 
 // shards_of says which rows of the training file `train`, that of `source`, each party gets.

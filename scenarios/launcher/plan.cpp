@@ -146,7 +146,7 @@ DataSize size_of_party_files(const settings::Settings& settings,
   }
   std::filesystem::path test;
   try {
-    test = data::find_test(directory);
+    test = test_file_in(settings, directory);
   } catch (const DataError&) {
     return assumed(size.source, kKdd99);
   }
@@ -172,7 +172,7 @@ DataSize size_of_data(const settings::Settings& settings, const std::filesystem:
   }
   data::KddFiles files;
   try {
-    files = data::find_kdd(directory, *set);
+    files = files_in(settings, directory, *set);
   } catch (const DataError&) {
     return assumed(std::string(to_string(*set)), set == data::FileSet::kNslKdd ? kNslKdd : kKdd99);
   }
